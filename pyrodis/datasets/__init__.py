@@ -1,0 +1,6 @@
+"""Data sets of clips with known factors: torch `Dataset`s whose items are `{"x": (T, C, H, W), "factors": (F,)}`."""
+
+from pyrodis.datasets.procedural_sprites import ProceduralSprites
+from pyrodis.datasets.sprites import Sprites
+
+__all__ = ["ProceduralSprites", "Sprites"]
