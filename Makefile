@@ -1,0 +1,30 @@
+# The developer commands, each once. They use the environment that `make install` creates; `make PYTHON=... lint` another.
+PYTHON ?= .venv/bin/python
+
+.PHONY: install test lint format types docs benchmarks clean
+
+install:  ## create .venv and install the package in place with everything a developer needs
+	python3 -m venv .venv && .venv/bin/pip install -e ".[test,docs]"
+
+test:  ## the whole suite, doctests of the library included
+	$(PYTHON) -m pytest
+
+lint:  ## what ruff finds, and whether everything is formatted
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+format:  ## mend what ruff can mend by itself
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+types:  ## static types of the library
+	$(PYTHON) -m mypy
+
+docs:  ## the HTML documentation in docs/_build; a warning is an error
+	$(PYTHON) -m sphinx -q -W --keep-going docs docs/_build
+
+benchmarks:  ## every benchmark, one after the other
+	for script in benchmarks/*.py; do $(PYTHON) "$$script" || exit 1; done
+
+clean:  ## remove what the commands above leave, the environment excepted
+	rm -rf build dist *.egg-info docs/_build .pytest_cache .mypy_cache .ruff_cache
