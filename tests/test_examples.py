@@ -1,0 +1,115 @@
+"""Every script in examples/ runs to its end in seconds and writes the whole run directory."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors import safe_open
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "examples"
+
+# Each script that examples/ holds.
+SCRIPTS = ("dsvae_sprites.py",)
+
+SCORE_FIELDS = {"value", "low", "high", "chance", "ceiling", "num", "seeds"}
+
+
+def run(script: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run an example from the checkout, with one thread, no data set and no display."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYRODIS_DATA"}
+    environment |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), environment.get("PYTHONPATH")]))
+    command = [sys.executable, str(EXAMPLES / script), *options]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module", params=SCRIPTS)
+def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run directory of a script's smoke test."""
+    output = tmp_path_factory.mktemp(Path(request.param).stem) / "run"
+    result = run(request.param, "--smoke-test", "--output", str(output))
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
+    return output
+
+
+def test_every_script_is_listed() -> None:
+    found = {path.name for path in EXAMPLES.glob("*.py")}
+    assert found == set(SCRIPTS), "examples/ and SCRIPTS in tests/test_examples.py differ"
+
+
+def test_config_says_what_was_run(finished: Path) -> None:
+    config = json.loads((finished / "config.json").read_text(encoding="utf8"))
+    assert config
+    text = json.dumps(config)
+    for word in ("model", "guide", "data", "seed", "version", "checksum"):
+        assert word in text, f"config.json says nothing of {word}"
+
+
+def test_weights_belong_to_model_and_guide(finished: Path) -> None:
+    with safe_open(finished / "weights.safetensors", framework="pt") as weights:
+        prefixes = {name.split(".")[0] for name in weights.keys()}  # noqa: SIM118 (a file, not a dict)
+        assert prefixes == {"model", "guide"}
+        assert weights.metadata()
+
+
+def test_checkpoints_are_kept(finished: Path) -> None:
+    assert {path.name for path in (finished / "checkpoints").iterdir()} >= {"last.ckpt", "best.ckpt"}
+
+
+def test_history_has_a_row_an_epoch(finished: Path) -> None:
+    with (finished / "history.csv").open(encoding="utf8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows
+    assert all(value not in (None, "") for row in rows for value in row.values())
+
+
+def test_every_score_has_its_context(finished: Path) -> None:
+    scores = json.loads((finished / "metrics.json").read_text(encoding="utf8"))
+    assert scores
+    for name, score in scores.items():
+        assert set(score) >= SCORE_FIELDS, name
+
+
+def test_figures_are_images(finished: Path) -> None:
+    figures = list((finished / "figures").iterdir())
+    heads = {path.suffix: path.read_bytes()[:4] for path in figures}
+    assert heads.get(".png") == b"\x89PNG"
+    assert heads.get(".gif") == b"GIF8"
+    assert all(path.stat().st_size > 100 for path in figures)
+
+
+def test_nothing_unfinished_is_left(finished: Path) -> None:
+    assert not [path for path in finished.rglob("*") if path.suffix in {".tmp", ".part"}]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_names_the_shared_options(script: str) -> None:
+    result = run(script, "--help")
+    assert result.returncode == 0, result.stderr
+    for option in (
+        "--output",
+        "--data-root",
+        "--preset",
+        "--seed",
+        "--device",
+        "--resume",
+        "--overwrite",
+        "--smoke-test",
+    ):
+        assert option in result.stdout
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("options", [("--preset", "unheard-of"), ("--seed", "minus one"), ("--no-such-option",)])
+def test_refuses_bad_options_in_one_sentence(script: str, options: tuple[str, ...], tmp_path: Path) -> None:
+    result = run(script, *options, "--smoke-test", "--output", str(tmp_path / "run"))
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "run").exists()
