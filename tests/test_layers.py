@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# A part is a package or a module directly under pyrodis/. The root map and the command line are doors: none imports them.
+# A part is a package or a module directly under pyrodis/. The root map and the command line are doors.
 LAYERS: dict[str, int] = {
     "ops": 0,
     "distributions": 1,
