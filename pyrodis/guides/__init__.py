@@ -1,1 +1,8 @@
-"""pyrodis.guides"""
+"""Inference programs q(latents | x): each file is one factorization."""
+
+from pyrodis.guides.factorized_guide import FactorizedGuide
+from pyrodis.guides.framewise_guide import FramewiseGuide
+from pyrodis.guides.full_guide import FullGuide
+from pyrodis.guides.smoothing_guide import SmoothingGuide
+
+__all__ = ["FactorizedGuide", "FramewiseGuide", "FullGuide", "SmoothingGuide"]

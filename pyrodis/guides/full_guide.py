@@ -1,0 +1,75 @@
+"""The guide in which z sees f, all frames and its own past."""
+
+from __future__ import annotations
+
+import pyro
+import torch
+from torch import nn
+
+from pyrodis.guides.static_posterior import StaticPosterior, encode_frames, join_static
+from pyrodis.distributions import AutoregressiveNormal
+from pyrodis.nn import BidirectionalLSTM, RecurrentTransition
+from pyrodis.ops import check_positive_int, register_parameters
+
+
+class FullGuide(nn.Module):
+    r"""The full factorization: a frame's code depends on the static code, on all frames and on the codes before it.
+
+    $$q(f, z_{1:T} \mid x_{1:T}) = q(f \mid x_{1:T}) \prod_t q(z_t \mid z_{<t}, f, x_{1:T})$$
+
+    A bidirectional LSTM reads the features of x_t beside f; a second LSTM is fed the sampled z_{t-1}, and its state and
+    the first one's at t give loc and scale of z_t.
+
+    Sites: "f", batch (B), event (S); "z", batch (B), event (T, D). Plate: "data", dim -1.
+
+    Args:
+        encoder: Maps frames (..., C, H, W) to features (..., encoder.feature_dim).
+        static_dim: S.
+        dynamic_dim: D.
+        hidden_dim: Size of every recurrent state.
+
+    Shape:
+        x: (B, T, C, H, W) in [0, 1].
+
+    Raises:
+        TypeError: If x is not a floating-point tensor.
+        ValueError: If a size is not positive or x has another shape.
+
+    Source:
+        Das and Dandi, section II.A, whose text writes q(z_t | z_{<t}, x_t, f) and whose network reads all frames in both
+        directions; the text's fed-back z is built here, the published network's absence of it is `SmoothingGuide`.
+
+    Example:
+        >>> from pyrodis.nn import ConvEncoder
+        >>> guide = FullGuide(ConvEncoder((1, 8, 8), 4, base_channels=2), static_dim=3, dynamic_dim=2, hidden_dim=8)
+        >>> guide(torch.zeros(2, 5, 1, 8, 8))["z"].shape
+        torch.Size([2, 5, 2])
+    """
+
+    def __init__(self, encoder: nn.Module, static_dim: int = 64, dynamic_dim: int = 32, hidden_dim: int = 128) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.static_dim = check_positive_int("static_dim", static_dim)
+        self.dynamic_dim = check_positive_int("dynamic_dim", dynamic_dim)
+        self.hidden_dim = check_positive_int("hidden_dim", hidden_dim)
+        self.static = StaticPosterior(encoder.feature_dim, static_dim, hidden_dim)
+        self.reader = BidirectionalLSTM(encoder.feature_dim + static_dim, hidden_dim)
+        self.transition = RecurrentTransition(dynamic_dim, 2 * hidden_dim, hidden_dim)
+
+    def forward(self, x: torch.Tensor, batch_size: int | None = None) -> dict[str, torch.Tensor]:
+        """Draw f and z given clips.
+
+        Args:
+            x: Clips (B, T, C, H, W) in [0, 1].
+            batch_size: Not used; guides and models share one signature.
+
+        Returns:
+            "f" (B, S) and "z" (B, T, D).
+        """
+        register_parameters(self)
+        features = encode_frames(self.encoder, x)
+        with pyro.plate("data", x.shape[0], dim=-1):
+            f = pyro.sample("f", self.static(features))
+            context = self.reader(join_static(features, f))
+            z = pyro.sample("z", AutoregressiveNormal(self.transition, x.shape[1], context))
+        return {"f": f, "z": z}

@@ -1,0 +1,78 @@
+"""The guide in which frames' codes are independent given f and all frames."""
+
+from __future__ import annotations
+
+import pyro
+import torch
+from pyro.distributions import Normal
+from torch import nn
+
+from pyrodis.guides.static_posterior import StaticPosterior, encode_frames, join_static
+from pyrodis.nn import BidirectionalLSTM, LocScale
+from pyrodis.ops import check_positive_int, register_parameters, without_autocast
+
+
+class SmoothingGuide(nn.Module):
+    r"""The smoothing guide: given f and all frames, the codes of the frames are independent.
+
+    $$q(f, z_{1:T} \mid x_{1:T}) = q(f \mid x_{1:T}) \prod_t q(z_t \mid f, x_{1:T})$$
+
+    A bidirectional LSTM reads the features of x_t beside f; a plain recurrent network over its states gives loc and scale;
+    no sample is fed back.
+
+    Sites: "f", batch (B), event (S); "z", batch (B), event (T, D). Plate: "data", dim -1.
+
+    Args:
+        encoder: Maps frames (..., C, H, W) to features (..., encoder.feature_dim).
+        static_dim: S.
+        dynamic_dim: D.
+        hidden_dim: Size of every recurrent state.
+
+    Shape:
+        x: (B, T, C, H, W) in [0, 1].
+
+    Raises:
+        TypeError: If x is not a floating-point tensor.
+        ValueError: If a size is not positive or x has another shape.
+
+    Source:
+        The network that the code beside Das and Dandi builds for the factorization of section II.A.
+
+    Example:
+        >>> from pyrodis.nn import ConvEncoder
+        >>> guide = SmoothingGuide(ConvEncoder((1, 8, 8), 4, base_channels=2), static_dim=3, dynamic_dim=2, hidden_dim=8)
+        >>> guide(torch.zeros(2, 5, 1, 8, 8))["z"].shape
+        torch.Size([2, 5, 2])
+    """
+
+    def __init__(self, encoder: nn.Module, static_dim: int = 64, dynamic_dim: int = 32, hidden_dim: int = 128) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.static_dim = check_positive_int("static_dim", static_dim)
+        self.dynamic_dim = check_positive_int("dynamic_dim", dynamic_dim)
+        self.hidden_dim = check_positive_int("hidden_dim", hidden_dim)
+        self.static = StaticPosterior(encoder.feature_dim, static_dim, hidden_dim)
+        self.reader = BidirectionalLSTM(encoder.feature_dim + static_dim, hidden_dim)
+        self.recurrence = nn.RNN(2 * hidden_dim, hidden_dim, batch_first=True)
+        self.head = LocScale(hidden_dim, dynamic_dim)
+
+    def forward(self, x: torch.Tensor, batch_size: int | None = None) -> dict[str, torch.Tensor]:
+        """Draw f and z given clips.
+
+        Args:
+            x: Clips (B, T, C, H, W) in [0, 1].
+            batch_size: Not used; guides and models share one signature.
+
+        Returns:
+            "f" (B, S) and "z" (B, T, D).
+        """
+        register_parameters(self)
+        features = encode_frames(self.encoder, x)
+        with pyro.plate("data", x.shape[0], dim=-1):
+            f = pyro.sample("f", self.static(features))
+            states = self.reader(join_static(features, f))
+            with without_autocast(states):
+                summary, _ = self.recurrence(states.reshape(-1, *states.shape[-2:]))
+            loc, scale = self.head(summary.reshape(*states.shape[:-1], -1))
+            z = pyro.sample("z", Normal(loc, scale, validate_args=False).to_event(2))
+        return {"f": f, "z": z}

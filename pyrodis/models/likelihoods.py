@@ -1,0 +1,84 @@
+"""What the output of a decoder means: distributions of pixels."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from pyro.distributions import Bernoulli, Normal
+from torch import nn
+
+from pyrodis.ops import check_positive_number
+
+
+class NormalPixels(nn.Module):
+    r"""Independent normal pixels around a sigmoid of the decoder's output.
+
+    $$p(x \mid h) = \prod_i \mathcal N(x_i; \sigma(h_i), \mathrm{scale}^2)$$
+
+    A squared-error loss is scale = sqrt(1/2). The smaller the scale, the more a wrong pixel costs against the KL terms, so
+    the sooner a model cares for details of few pixels. A learned scale is one parameter for all pixels, whose optimum
+    is the root mean squared error of the reconstruction.
+
+    Args:
+        scale: Standard deviation of a pixel, in units of pixels in [0, 1]; the starting value if it is learned.
+        learn_scale: Whether the scale is a parameter.
+
+    Shape:
+        output (...) to a distribution of batch shape (...).
+
+    Raises:
+        ValueError: If the scale is not above 0.
+
+    Source:
+        Rybkin et al., Simple and Effective VAE Training with Calibrated Decoders (2021), for the learned scale.
+
+    Example:
+        >>> NormalPixels(scale=0.1)(torch.zeros(3)).mean
+        tensor([0.5000, 0.5000, 0.5000])
+    """
+
+    def __init__(self, scale: float = 0.1, learn_scale: bool = False) -> None:
+        super().__init__()
+        self.scale = check_positive_number("scale", scale)
+        self.learn_scale = learn_scale
+        self.log_scale = nn.Parameter(torch.tensor(math.log(scale)), requires_grad=learn_scale)
+
+    def forward(self, output: torch.Tensor) -> Normal:
+        """Return the distribution of the pixels.
+
+        Args:
+            output: The decoder's output, any shape.
+
+        Returns:
+            A normal distribution of the same batch shape.
+        """
+        return Normal(output.sigmoid(), self.log_scale.exp(), validate_args=False)
+
+
+class BernoulliPixels(nn.Module):
+    r"""Independent Bernoulli pixels with the decoder's output as logits.
+
+    $$\log p(x \mid h) = \sum_i x_i \log \sigma(h_i) + (1 - x_i) \log (1 - \sigma(h_i))$$
+
+    Pixels between 0 and 1 are accepted, as is common; the value is then a cross-entropy and no longer a log-probability
+    of the data.
+
+    Shape:
+        output (...) to a distribution of batch shape (...).
+
+    Example:
+        >>> BernoulliPixels()(torch.zeros(2)).mean
+        tensor([0.5000, 0.5000])
+    """
+
+    def forward(self, output: torch.Tensor) -> Bernoulli:
+        """Return the distribution of the pixels.
+
+        Args:
+            output: The decoder's output, any shape.
+
+        Returns:
+            A Bernoulli distribution of the same batch shape.
+        """
+        return Bernoulli(logits=output, validate_args=False)

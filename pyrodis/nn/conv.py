@@ -1,0 +1,178 @@
+"""Convolutional encoder and decoder of frames."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from pyrodis.ops import check_positive_int, full_precision
+
+_SLOPE = 0.2
+
+
+class ConvEncoder(nn.Module):
+    r"""Map frames to feature vectors: halving 4 x 4 convolutions down to 4 x 4 pixels, then a linear layer.
+
+    All leading dimensions are one batch for the convolutions: clips (B, T, C, H, W) are one call over B T frames.
+    From (H, W) down to (4, 4), layer i has `min(2^i, 8) * base_channels` channels.
+
+    Args:
+        frame_shape: (C, H, W); H = W, a power of two of at least 8.
+        feature_dim: Size of the feature vector.
+        base_channels: Channels after the first convolution.
+        batch_norm: Whether batch normalization follows every convolution but the first.
+
+    Shape:
+        (..., C, H, W) to (..., feature_dim).
+
+    Raises:
+        ValueError: If a size is not positive or the frame is not square with a power of two.
+
+    Source:
+        The encoder of Radford et al. (2016), with LeakyReLU(0.2) and a feature vector in place of a class score.
+
+    Example:
+        >>> ConvEncoder((3, 64, 64), feature_dim=16, base_channels=4)(torch.zeros(2, 5, 3, 64, 64)).shape
+        torch.Size([2, 5, 16])
+    """
+
+    def __init__(
+        self,
+        frame_shape: Sequence[int] = (3, 64, 64),
+        feature_dim: int = 256,
+        base_channels: int = 32,
+        batch_norm: bool = True,
+    ) -> None:
+        super().__init__()
+        self.frame_shape = check_frame_shape(frame_shape)
+        self.feature_dim = check_positive_int("feature_dim", feature_dim)
+        self.base_channels = check_positive_int("base_channels", base_channels)
+        self.batch_norm = batch_norm
+        widths = _widths(self.frame_shape, base_channels)
+        layers: list[nn.Module] = []
+        for i, (inputs, outputs) in enumerate(zip([self.frame_shape[0], *widths], widths)):
+            norm = batch_norm and i > 0
+            layers.append(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=not norm))
+            if norm:
+                layers.append(nn.BatchNorm2d(outputs))
+            layers.append(nn.LeakyReLU(_SLOPE, inplace=True))
+        self.convolutions = nn.Sequential(*layers)
+        self.linear = nn.Linear(16 * widths[-1], feature_dim)
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        """Return the features of frames.
+
+        Args:
+            frames: Tensor of shape (..., C, H, W).
+
+        Returns:
+            Tensor of shape (..., feature_dim), in full precision.
+        """
+        leading = frames.shape[:-3]
+        flat = frames.reshape(-1, *self.frame_shape).contiguous(memory_format=torch.channels_last)
+        features = self.linear(self.convolutions(flat).flatten(1))
+        return full_precision(nn.functional.leaky_relu(features, _SLOPE)).reshape(*leading, -1)
+
+
+class ConvDecoder(nn.Module):
+    r"""Map codes to frames: a linear layer to 4 x 4 pixels, then doubling 4 x 4 transposed convolutions.
+
+    The mirror of `ConvEncoder`. The output is unbounded; the likelihood of the model says what it means.
+
+    Args:
+        code_dim: Size of the code.
+        frame_shape: (C, H, W); H = W, a power of two of at least 8.
+        base_channels: Channels before the last transposed convolution.
+        batch_norm: Whether batch normalization follows every layer but the last.
+
+    Shape:
+        (..., code_dim) to (..., C, H, W).
+
+    Raises:
+        ValueError: If a size is not positive or the frame is not square with a power of two.
+
+    Source:
+        The generator of Radford et al. (2016); its first transposed convolution, on one pixel, is written as the linear
+        layer that it is.
+
+    Example:
+        >>> ConvDecoder(8, (3, 64, 64), base_channels=4)(torch.zeros(2, 5, 8)).shape
+        torch.Size([2, 5, 3, 64, 64])
+    """
+
+    def __init__(
+        self,
+        code_dim: int,
+        frame_shape: Sequence[int] = (3, 64, 64),
+        base_channels: int = 32,
+        batch_norm: bool = True,
+    ) -> None:
+        super().__init__()
+        self.code_dim = check_positive_int("code_dim", code_dim)
+        self.frame_shape = check_frame_shape(frame_shape)
+        self.base_channels = check_positive_int("base_channels", base_channels)
+        self.batch_norm = batch_norm
+        widths = _widths(self.frame_shape, base_channels)[::-1]
+        self.linear = nn.Linear(code_dim, 16 * widths[0])
+        layers: list[nn.Module] = [nn.BatchNorm2d(widths[0])] if batch_norm else []
+        layers.append(nn.LeakyReLU(_SLOPE, inplace=True))
+        for inputs, outputs in zip(widths, widths[1:]):
+            layers.append(nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=not batch_norm))
+            if batch_norm:
+                layers.append(nn.BatchNorm2d(outputs))
+            layers.append(nn.LeakyReLU(_SLOPE, inplace=True))
+        layers.append(nn.ConvTranspose2d(widths[-1], self.frame_shape[0], 4, stride=2, padding=1))
+        self.convolutions = nn.Sequential(*layers)
+
+    def forward(self, codes: torch.Tensor) -> torch.Tensor:
+        """Return the unbounded output for codes.
+
+        Args:
+            codes: Tensor of shape (..., code_dim).
+
+        Returns:
+            Tensor of shape (..., C, H, W), in full precision.
+        """
+        leading = codes.shape[:-1]
+        hidden = self.linear(codes.reshape(-1, self.code_dim)).unflatten(1, (-1, 4, 4))
+        output = self.convolutions(hidden.contiguous(memory_format=torch.channels_last))
+        return full_precision(output).reshape(*leading, *self.frame_shape)
+
+
+def check_frame_shape(frame_shape: Sequence[int]) -> tuple[int, int, int]:
+    """Return (C, H, W) as a tuple if the networks here can be built for it.
+
+    Args:
+        frame_shape: What was given.
+
+    Returns:
+        The three sizes.
+
+    Raises:
+        ValueError: If it is not three positive sizes with H = W, a power of two of at least 8.
+
+    Example:
+        >>> check_frame_shape([3, 64, 64])
+        (3, 64, 64)
+    """
+    shape = tuple(int(size) for size in frame_shape)
+    good = (
+        len(shape) == 3
+        and shape[0] >= 1
+        and shape[1] == shape[2]
+        and shape[1] >= 8
+        and math.log2(shape[1]).is_integer()
+    )
+    if not good:
+        raise ValueError(
+            f"frame_shape must be (C, H, W) with H = W a power of two of at least 8, got {tuple(frame_shape)}; resize the frames"
+        )
+    return shape  # type: ignore[return-value]
+
+
+def _widths(frame_shape: tuple[int, int, int], base_channels: int) -> list[int]:
+    num_layers = int(math.log2(frame_shape[1])) - 2
+    return [base_channels * min(2**i, 8) for i in range(num_layers)]

@@ -1,0 +1,51 @@
+"""Heads that turn features into the parameters of a distribution."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn.functional import softplus
+
+from pyrodis.ops import full_precision, without_autocast
+
+MIN_SCALE = 1e-4
+_INVERSE_SOFTPLUS_OF_ONE = 0.5413248546129181
+
+
+class LocScale(nn.Module):
+    r"""Map features to the loc and scale of a normal distribution, in full precision.
+
+    $$\mathrm{loc} = W_1 h + b_1, \qquad \mathrm{scale} = 10^{-4} + \operatorname{softplus}(W_2 h + b_2 + 0.541)$$
+
+    The offset makes the scale one where the linear part is zero, so that training starts near a standard normal. The
+    floor 1e-4 keeps densities finite; autocast is switched off inside.
+
+    Args:
+        input_dim: Size of the features.
+        dim: Size of the variable.
+
+    Shape:
+        features (..., input_dim) to loc (..., dim) and scale (..., dim).
+
+    Example:
+        >>> loc, scale = LocScale(8, 2)(torch.zeros(3, 8))
+        >>> loc.shape, bool((scale > 0).all())
+        (torch.Size([3, 2]), True)
+    """
+
+    def __init__(self, input_dim: int, dim: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(input_dim, 2 * dim)
+
+    def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return loc and scale.
+
+        Args:
+            features: Tensor of shape (..., input_dim).
+
+        Returns:
+            loc and scale, each of shape (..., dim).
+        """
+        with without_autocast(features):
+            loc, raw = self.linear(full_precision(features)).chunk(2, dim=-1)
+            return loc, MIN_SCALE + softplus(raw + _INVERSE_SOFTPLUS_OF_ONE)

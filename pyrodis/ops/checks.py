@@ -1,0 +1,134 @@
+"""Checks of arguments, raised at the edge of the library in one sentence each."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+
+def check_positive_int(name: str, value: Any) -> int:
+    """Return `value` if it is a positive whole number.
+
+    Args:
+        name: Name of the argument, for the message.
+        value: What was given.
+
+    Returns:
+        The value, unchanged.
+
+    Raises:
+        TypeError: If `value` is not an int.
+        ValueError: If `value` is smaller than 1.
+
+    Example:
+        >>> check_positive_int("static_dim", 64)
+        64
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be a positive whole number, got {value!r} of type {type(value).__name__}")
+    if value < 1:
+        raise ValueError(f"{name} must be a positive whole number, got {value}; pass 1 or more")
+    return value
+
+
+def check_positive_number(name: str, value: Any) -> float:
+    """Return `value` as a float if it is a finite number above zero.
+
+    Args:
+        name: Name of the argument, for the message.
+        value: What was given.
+
+    Returns:
+        The value as a Python float.
+
+    Raises:
+        TypeError: If `value` is not a number.
+        ValueError: If `value` is not finite or not above 0.
+
+    Example:
+        >>> check_positive_number("scale", 1)
+        1.0
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number above 0, got {value!r} of type {type(value).__name__}")
+    if not math.isfinite(value) or value <= 0:
+        raise ValueError(f"{name} must be a finite number above 0, got {value}")
+    return float(value)
+
+
+def check_frames(x: Any, frame_shape: tuple[int, int, int] | None = None, name: str = "x") -> torch.Tensor:
+    """Return `x` if it is a batch of clips: floating point, shape (B, T, C, H, W), finite, within [0, 1].
+
+    Args:
+        x: What was given.
+        frame_shape: (C, H, W) that the networks were built for, or None for any.
+        name: Name of the argument, for the message.
+
+    Shape:
+        x: (B, T, C, H, W).
+
+    Returns:
+        The tensor, unchanged.
+
+    Raises:
+        TypeError: If `x` is not a floating-point tensor.
+        ValueError: If the shape, the range or a value is wrong.
+
+    Example:
+        >>> check_frames(torch.zeros(2, 8, 3, 64, 64)).shape
+        torch.Size([2, 8, 3, 64, 64])
+    """
+    check_frames_shape(x, frame_shape, name)
+    if x.device.type == "meta":
+        return x
+    low, high = (float(v) for v in torch.aminmax(x))
+    if math.isnan(low) or math.isnan(high):
+        raise ValueError(f"{name} contains NaN; remove or fill the broken frames first")
+    if low < 0 or high > 1:
+        raise ValueError(
+            f"{name} must lie in [0, 1], got values from {low:.4g} to {high:.4g}; divide 8-bit frames by 255"
+        )
+    return x
+
+
+def check_frames_shape(x: Any, frame_shape: tuple[int, int, int] | None = None, name: str = "x") -> torch.Tensor:
+    """Return `x` if its type and shape are those of a batch of clips; values are not read, so it is free.
+
+    Args:
+        x: What was given.
+        frame_shape: (C, H, W) that the networks were built for, or None for any.
+        name: Name of the argument, for the message.
+
+    Shape:
+        x: (B, T, C, H, W).
+
+    Returns:
+        The tensor, unchanged.
+
+    Raises:
+        TypeError: If `x` is not a floating-point tensor.
+        ValueError: If the shape is wrong or a size is zero.
+
+    Example:
+        >>> check_frames_shape(torch.zeros(2, 8, 3, 64, 64)).ndim
+        5
+    """
+    if not isinstance(x, torch.Tensor):
+        raise TypeError(f"{name} must be a torch tensor, got {type(x).__name__}; convert it with torch.as_tensor")
+    if not x.is_floating_point():
+        raise TypeError(
+            f"{name} must be floating point in [0, 1], got {x.dtype}; use {name}.float() / 255 for 8-bit frames"
+        )
+    if x.ndim != 5:
+        hint = f"; add a time dimension with {name}.unsqueeze(1)" if x.ndim == 4 else ""
+        raise ValueError(f"{name} must have shape (B, T, C, H, W), got {tuple(x.shape)}{hint}")
+    if 0 in x.shape:
+        raise ValueError(f"{name} must not be empty, got shape {tuple(x.shape)}; pass at least one clip of one frame")
+    if frame_shape is not None and tuple(x.shape[2:]) != tuple(frame_shape):
+        raise ValueError(
+            f"{name} must have frames of shape (C, H, W) = {tuple(frame_shape)}, got {tuple(x.shape[2:])}; "
+            "resize the frames or build the networks for this frame_shape"
+        )
+    return x
