@@ -201,6 +201,36 @@ class LayeredCharacters:
         return out.unflatten(-1, (self.height, self.width))
 
 
+def clip_items(
+    source: LayeredCharacters, characters: Tensor, actions: Tensor, max_value: int
+) -> list[dict[str, Tensor]]:
+    """Makes data set items, frames with their factors, of pairs of a character and an action.
+
+    Args:
+        source: Where the frames come from.
+        characters: Character numbers in [0, 1296).
+        actions: Action numbers in [0, 9).
+        max_value: What the 8-bit frames are divided by, 255 or 256.
+
+    Shape:
+        characters (B,), actions (B,) to B items of x (8, 3, H, W) and factors (5,).
+
+    Returns:
+        Items {"x": float32 in [0, 1], "factors": int64 in the order of `FACTOR_NAMES`}, views into one batch.
+
+    Raises:
+        ValueError: If the two are not of one length, or a number is out of range.
+
+    Example:
+        >>> tiles = torch.zeros(4, 6, 9, 8, 16, 16, 4, dtype=torch.uint8)
+        >>> clip_items(LayeredCharacters(tiles), torch.tensor([7]), torch.tensor([3]), 255)[0]["factors"]
+        tensor([3, 0, 0, 1, 1])
+    """
+    x = source.frames(characters, actions).float().div_(max_value)
+    factors = torch.cat([actions.unsqueeze(-1), character_variants(characters)], dim=-1)
+    return [{"x": clip, "factors": labels} for clip, labels in zip(x.unbind(), factors.unbind(), strict=True)]
+
+
 @final
 class _Layer:
     """One layer's tiles, split into opaque pixels (bit masks) and the few partly transparent ones (lists).
