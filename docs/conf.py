@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import pyrodis  # noqa: E402
+import pyrodis
 
 project = "pyrodis"
 author = "The pyrodis developers"
@@ -24,6 +24,7 @@ extensions = [
     "sphinx.ext.mathjax",
 ]
 exclude_patterns = ["_build"]
+smartquotes = False
 default_role = "code"  # single backticks mean code, as in Markdown
 
 html_theme = "furo"
@@ -49,7 +50,7 @@ if os.environ.get("PYRODIS_DOCS_ONLINE"):
         "pyro": ("https://docs.pyro.ai/en/stable", None),
     }
 
-_DISPLAY = re.compile(r"^([ ]*)\$\$(.+?)\$\$[ ]*(.*)$", flags=re.MULTILINE | re.DOTALL)
+_DISPLAY = re.compile(r"^([ ]*)\$\$(.+?)\$\$[ ]*([^\n]*)$", flags=re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"(?<![\\$`])\$([^$\n]+)\$")
 
 
