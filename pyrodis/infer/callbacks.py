@@ -1,0 +1,233 @@
+"""What happens around the steps of a training: records, checkpoints, progress, stopping."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as lightning
+import pyro
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+
+from pyrodis.infer.checkpoint import collect_weights, save_weights, write_checkpoint
+from pyrodis.infer.engine import Engine
+from pyrodis.infer.interruption import StopRequest
+from pyrodis.infer.run_directory import RunDirectory
+
+__all__ = ["Interruption", "Progress", "Recorder", "ValidateFirstSteps"]
+
+
+class ValidateFirstSteps(lightning.Callback):
+    """Pyro's checks of shapes and supports on for the first steps of a process, then off.
+
+    Args:
+        num_steps: Steps to check.
+    """
+
+    def __init__(self, num_steps: int = 3) -> None:
+        self.num_steps = num_steps
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Tensor, batch_idx: int) -> None:
+        """Switch the checks off when the first steps are over."""
+        if batch_idx == self.num_steps:
+            pyro.enable_validation(False)
+
+
+class Recorder(lightning.Callback):
+    """Adds up terms, closes epochs, and keeps the run directory.
+
+    Args:
+        directory: Where to write; None to write nothing.
+        validation: Loader of the validation data, or None.
+    """
+
+    def __init__(self, directory: RunDirectory | None, validation: DataLoader[Any] | None) -> None:
+        self.directory = directory
+        self.validation = validation
+        self.best_weights: dict[str, Tensor] | None = None
+        self._clock = self._saved = 0.0
+        self._writer: Any = None
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: Engine) -> None:  # type: ignore[override]
+        """Start the clocks, and the log where there is a directory."""
+        self._clock = self._saved = time.monotonic()
+        if self.directory is not None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(self.directory.logs), purge_step=pl_module.state.step + 1)
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Engine, outputs: Any, batch: Tensor, batch_idx: int) -> None:  # type: ignore[override]
+        """Count the step; close the epoch or save where it is time."""
+        state = pl_module.state
+        for name, value in pl_module.values.items():
+            state.sums[name] = state.sums.get(name, 0.0) + value * len(batch)
+        state.num_seen += len(batch)
+        state.step += 1
+        if state.step % pl_module.steps_per_epoch == 0 or state.step == pl_module.num_steps:
+            self._close_epoch(trainer, pl_module)
+        elif time.monotonic() - self._saved >= 60 * pl_module.settings.checkpoint_minutes:
+            self.save(pl_module)
+
+    def _close_epoch(self, trainer: lightning.Trainer, engine: Engine) -> None:
+        state = engine.state
+        epoch = -(-state.step // engine.steps_per_epoch)
+        row: dict[str, float] = {"epoch": epoch, "step": state.step}
+        row |= {f"train_{name}": value / state.num_seen for name, value in state.sums.items()}
+        if self.validation is not None:
+            row |= {f"validation_{name}": value for name, value in engine.evaluate(self.validation).items()}
+        factor = engine.factor(state.step - 1)
+        row |= {f"kl_weight_{site}": weight * factor for site, weight in engine.full_weights.items()}
+        row |= {"learning_rate": engine.rate, "seconds": round(self._lap(engine), 3)}
+        state.rows.append(row)
+        state.sums, state.num_seen, state.seconds = {}, 0, 0.0
+        total = row.get("validation_total")
+        better = total is not None and (state.best is None or total < state.best)
+        if better:
+            state.best, state.best_epoch = total, epoch
+        self._decide(trainer, engine, epoch)
+        if better:
+            self._keep_best(engine)
+        self._write_epoch(engine, row)
+
+    def _decide(self, trainer: lightning.Trainer, engine: Engine, epoch: int) -> None:
+        state, patience = engine.state, engine.settings.patience
+        if state.step == engine.num_steps:
+            state.finished = "all steps"
+        elif patience is not None and epoch - state.best_epoch >= patience:
+            state.finished = "early stop"
+            trainer.should_stop = True
+
+    def _keep_best(self, engine: Engine) -> None:
+        if engine.settings.patience is not None:
+            self.best_weights = collect_weights(engine.model, engine.guide)
+        if self.directory is not None:
+            self._write_checkpoint(engine, self.directory.best)
+
+    def _write_epoch(self, engine: Engine, row: dict[str, float]) -> None:
+        if self.directory is None:
+            return
+        for name, value in row.items():
+            if name not in ("epoch", "step"):
+                self._writer.add_scalar(name.replace("_", "/", 1), value, engine.state.step)
+        self.save(engine)
+        self.directory.write_history(engine.state.rows)
+        save_weights(self.directory.weights, engine.model, engine.guide)
+
+    def save(self, engine: Engine) -> Path | None:
+        """Save the last checkpoint; return its path, or None without a directory."""
+        if self.directory is None:
+            return None
+        engine.state.seconds = self._lap(engine)
+        self._write_checkpoint(engine, self.directory.last)
+        self._saved = time.monotonic()
+        return self.directory.last
+
+    def _lap(self, engine: Engine) -> float:
+        now = time.monotonic()
+        seconds, self._clock = engine.state.seconds + now - self._clock, now
+        return seconds
+
+    def _write_checkpoint(self, engine: Engine, path: Path) -> None:
+        weights = collect_weights(engine.model, engine.guide)
+        write_checkpoint(path, weights, engine.trainer.optimizers[0].state_dict(), engine.state)
+
+    def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        """Close the log."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+class Interruption(lightning.Callback):
+    """Saves and stops after the step in which a stop was asked for.
+
+    Args:
+        request: Whether a stop was asked for.
+        recorder: What saves.
+    """
+
+    def __init__(self, request: StopRequest, recorder: Recorder) -> None:
+        self.request = request
+        self.recorder = recorder
+        self.checkpoint: Path | None = None
+        self.stopped = False
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Take the signals back from Lightning, which has set handlers of its own."""
+        self.request.install()
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Engine, outputs: Any, batch: Tensor, batch_idx: int) -> None:  # type: ignore[override]
+        """Save and stop if asked to."""
+        if self.request.asked and not pl_module.state.finished:
+            self.checkpoint = self.recorder.save(pl_module)
+            self.stopped = trainer.should_stop = True
+
+
+class Progress(lightning.Callback):
+    """One bar for the whole training: loss terms, and the time left over all epochs.
+
+    Where standard error is no terminal it is a line an epoch, at most one in 30 seconds. The environment variable
+    ``TQDM_DISABLE=1`` silences it.
+    """
+
+    def __init__(self, seconds_between_lines: float = 30.0) -> None:
+        self.seconds_between_lines = seconds_between_lines
+        self._bar: Any = None
+        self._terminal = False
+        self._line = self._text = 0.0
+
+    def on_train_start(self, trainer: Any, pl_module: Engine) -> None:  # type: ignore[override]
+        """Open the bar."""
+        self._terminal = sys.stderr.isatty()
+        interval = 0.2 if self._terminal else float("inf")
+        self._bar = tqdm(
+            total=pl_module.num_steps, initial=pl_module.state.step, unit="step", dynamic_ncols=True, leave=True,
+            mininterval=interval, file=sys.stderr if self._terminal else _Nowhere(),
+        )  # fmt: skip
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Engine, outputs: Any, batch: Tensor, batch_idx: int) -> None:  # type: ignore[override]
+        """Move the bar."""
+        now = time.monotonic()
+        step = pl_module.state.step
+        if self._terminal and now - self._text > 0.2:
+            self._text = now
+            self._bar.set_description_str(self._epoch(pl_module), refresh=False)
+            self._bar.set_postfix_str(", ".join(f"{k} {v:.5g}" for k, v in pl_module.values.items()), refresh=False)
+        self._bar.update(1)
+        ended = step == pl_module.num_steps or trainer.should_stop
+        due = step % pl_module.steps_per_epoch == 0 and now - self._line >= self.seconds_between_lines
+        if not self._terminal and not self._bar.disable and (ended or due):
+            self._line = now
+            self._write_line(pl_module)
+
+    def _epoch(self, engine: Engine) -> str:
+        num_epochs = -(-engine.num_steps // engine.steps_per_epoch)
+        return f"epoch {-(-engine.state.step // engine.steps_per_epoch)}/{num_epochs}"
+
+    def _write_line(self, engine: Engine) -> None:
+        passed = self._bar.format_dict
+        rate = (engine.state.step - passed["initial"]) / max(passed["elapsed"], 1e-9)
+        left = tqdm.format_interval((engine.num_steps - engine.state.step) / rate)
+        row = engine.state.rows[-1] if engine.state.rows else {}
+        terms = ", ".join(f"{k} {v:.5g}" for k, v in row.items() if k.startswith(("train_", "validation_")))
+        passed_text = tqdm.format_interval(passed["elapsed"])
+        sys.stderr.write(f"{self._epoch(engine)}, {terms}, {passed_text} passed, {left} left\n")
+        sys.stderr.flush()
+
+    def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        """Close the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+class _Nowhere:
+    """A file that forgets."""
+
+    def write(self, text: str) -> None:
+        """Forget a text."""
+
+    def flush(self) -> None:
+        """Do nothing."""

@@ -1,0 +1,269 @@
+"""Checkpoints and weights on disk: written atomically, read without unpickling."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = [
+    "RunState",
+    "collect_weights",
+    "load_weights",
+    "read_checkpoint",
+    "read_weights",
+    "save_weights",
+    "write_atomic",
+    "write_checkpoint",
+]
+
+CHECKPOINT_FORMAT = "pyrodis.checkpoint"
+WEIGHTS_FORMAT = "pyrodis.weights"
+FORMAT_VERSION = 1
+
+
+@dataclass
+class RunState:
+    """Where a training stands: all of its state but weights and optimizer.
+
+    Args:
+        step: Optimizer steps made.
+        sums: Term to its sum over the sequences of the epoch so far, nats.
+        num_seen: Sequences of the epoch so far.
+        seconds: Time spent in the epoch so far.
+        rows: Rows of the history.
+        best: Lowest validation total; None before the first.
+        best_epoch: Epoch of that total; 0 before the first.
+        finished: ``"all steps"``, ``"early stop"``, or empty.
+
+    Example:
+        >>> RunState().step
+        0
+    """
+
+    step: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    num_seen: int = 0
+    seconds: float = 0.0
+    rows: list[dict[str, float]] = field(default_factory=list)
+    best: float | None = None
+    best_epoch: int = 0
+    finished: str = ""
+
+
+def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file under a temporary name, then move it to its own, so that it is never seen half written.
+
+    Args:
+        path: The file.
+        write: Writes the contents to the path it is given.
+
+    Raises:
+        OSError: The file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "a.txt"
+        >>> write_atomic(path, lambda p: p.write_text("whole")); path.read_text()
+        'whole'
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+        temporary.unlink(missing_ok=True)
+        raise OSError(f"{path} cannot be written: {error}; check its permissions and the free space") from error
+
+
+def collect_weights(model: nn.Module, guide: nn.Module) -> dict[str, Tensor]:
+    """Return copies of all weights and buffers on the CPU, named ``model.*`` and ``guide.*``.
+
+    Args:
+        model: The model.
+        guide: The guide.
+
+    Returns:
+        Name to tensor; no two share memory.
+
+    Example:
+        >>> sorted(collect_weights(nn.Linear(1, 1), nn.Identity()))
+        ['model.bias', 'model.weight']
+    """
+    parts = (("model", model), ("guide", guide))
+    return {
+        f"{part}.{name}": value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for part, module in parts
+        for name, value in module.state_dict().items()
+    }
+
+
+def load_weights(model: nn.Module, guide: nn.Module, weights: Mapping[str, Tensor], source: Path) -> None:
+    """Copy named weights into a model and a guide, all or none.
+
+    Args:
+        model: The model.
+        guide: The guide.
+        weights: What :func:`collect_weights` returned.
+        source: Where the weights come from, for errors.
+
+    Raises:
+        ValueError: A name is missing or unknown, or a shape differs.
+
+    Example:
+        >>> load_weights(nn.Linear(1, 1), nn.Identity(), {}, Path("w.safetensors"))
+        Traceback (most recent call last):
+            ...
+        ValueError: w.safetensors has no weights for model.weight; it belongs to another model or guide
+    """
+    wanted = {f"model.{k}": v for k, v in model.state_dict().items()}
+    wanted |= {f"guide.{k}": v for k, v in guide.state_dict().items()}
+    for name, value in wanted.items():
+        if name not in weights:
+            raise ValueError(f"{source} has no weights for {name}; it belongs to another model or guide")
+        if weights[name].shape != value.shape:
+            raise ValueError(
+                f"{source} holds {name} of shape {tuple(weights[name].shape)}, expected {tuple(value.shape)}; "
+                "build model and guide with the sizes of the run"
+            )
+    unknown = sorted(set(weights) - set(wanted))
+    if unknown:
+        raise ValueError(f"{source} holds {unknown[0]}, which neither model nor guide has; it belongs to another pair")
+    for part, module in (("model.", model), ("guide.", guide)):
+        module.load_state_dict({k.removeprefix(part): v for k, v in weights.items() if k.startswith(part)})
+
+
+def save_weights(path: Path | str, model: nn.Module, guide: nn.Module) -> None:
+    """Write the weights of a model and a guide as safetensors.
+
+    Args:
+        path: The file.
+        model: The model.
+        guide: The guide.
+
+    Raises:
+        OSError: The file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "weights.safetensors"
+        >>> save_weights(path, nn.Linear(1, 1), nn.Identity())
+        >>> sorted(read_weights(path))
+        ['model.bias', 'model.weight']
+    """
+    from safetensors.torch import save_file
+
+    metadata = {"format": WEIGHTS_FORMAT, "format_version": str(FORMAT_VERSION)}
+    write_atomic(Path(path), lambda target: save_file(collect_weights(model, guide), target, metadata))
+
+
+def read_weights(path: Path | str) -> dict[str, Tensor]:
+    """Read what :func:`save_weights` wrote.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Name to tensor, on the CPU.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is damaged, of another program, or of a newer format.
+
+    Example:
+        >>> read_weights("nowhere.safetensors")
+        Traceback (most recent call last):
+            ...
+        FileNotFoundError: nowhere.safetensors does not exist; a run writes it when its first epoch ends
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; a run writes it when its first epoch ends")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            _check_format(path, metadata.get("format"), metadata.get("format_version"), WEIGHTS_FORMAT)
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+    except SafetensorError as error:
+        raise ValueError(f"{path} cannot be read, it is truncated or no safetensors file: {error}") from error
+
+
+def _check_format(path: Path, found: object, version: object, wanted: str) -> None:
+    if found != wanted:
+        raise ValueError(f"{path} was not written by pyrodis: its format is {found!r}, expected {wanted!r}")
+    if not str(version).isdigit() or int(str(version)) > FORMAT_VERSION:
+        raise ValueError(
+            f"{path} has format version {version}, this pyrodis reads up to {FORMAT_VERSION}; upgrade pyrodis"
+        )
+
+
+def write_checkpoint(path: Path, weights: Mapping[str, Tensor], optimizer: Mapping[str, Any], state: RunState) -> None:
+    """Write all that continues a training exactly: tensors and plain values only.
+
+    Args:
+        path: The file.
+        weights: What :func:`collect_weights` returned.
+        optimizer: State of the optimizer.
+        state: Where the training stands.
+
+    Raises:
+        OSError: The file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "last.ckpt"
+        >>> write_checkpoint(path, {}, {}, RunState(step=3))
+        >>> read_checkpoint(path)[2].step
+        3
+    """
+    contents = {
+        "format": CHECKPOINT_FORMAT,
+        "format_version": FORMAT_VERSION,
+        "weights": dict(weights),
+        "optimizer": dict(optimizer),
+        "state": dict(vars(state)),
+    }
+    write_atomic(path, lambda target: torch.save(contents, target))
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], RunState]:
+    """Read what :func:`write_checkpoint` wrote; no object of the file can run code.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Weights, state of the optimizer, and where the training stood.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is damaged, of another program, or of a newer format.
+
+    Example:
+        >>> read_checkpoint(Path("nowhere.ckpt"))
+        Traceback (most recent call last):
+            ...
+        FileNotFoundError: nowhere.ckpt does not exist
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist")
+    try:
+        contents = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ValueError(
+            f"{path} cannot be read, it is truncated or no checkpoint of pyrodis ({type(error).__name__}); "
+            "remove it, or start again with overwrite=True"
+        ) from error
+    found = contents if isinstance(contents, dict) else {}
+    _check_format(path, found.get("format"), found.get("format_version"), CHECKPOINT_FORMAT)
+    return found["weights"], found["optimizer"], RunState(**found["state"])

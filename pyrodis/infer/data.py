@@ -1,0 +1,126 @@
+"""Training data as `fit` takes it: a tensor of frames, or a data set of items with "x"."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence, Sized
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+__all__ = ["as_dataset", "describe_data", "stack_frames"]
+
+
+class FrameTensor(Dataset[dict[str, Tensor]]):
+    """Frames in memory as a data set of items ``{"x": (T, C, H, W)}``.
+
+    Args:
+        frames: Frames (B, T, C, H, W), float, in [0, 1].
+
+    Example:
+        >>> FrameTensor(torch.zeros(3, 2, 1, 4, 4))[1]["x"].shape
+        torch.Size([2, 1, 4, 4])
+    """
+
+    name = "tensor"
+
+    def __init__(self, frames: Tensor) -> None:
+        self.frames = frames
+        self.num_frames = frames.shape[1]
+        self.frame_shape = tuple(frames.shape[2:])
+        contents = frames.detach().cpu().contiguous()
+        self.checksum = hashlib.sha256(contents.view(torch.uint8).numpy().data).hexdigest()
+
+    def __len__(self) -> int:
+        return self.frames.shape[0]
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return {"x": self.frames[index]}
+
+
+def as_dataset(data: Tensor | Dataset[Any], name: str) -> Dataset[Any]:
+    """Return training or validation data as a data set, after a look at its first item.
+
+    Args:
+        data: A data set of dict items with ``"x"``, or frames (B, T, C, H, W).
+        name: What to call the data in an error.
+
+    Returns:
+        A data set that has a length and whose items hold ``"x"``.
+
+    Raises:
+        TypeError: The data is neither, or its items are not dicts of float frames.
+        ValueError: The data is empty, or its frames have another shape or range.
+
+    Example:
+        >>> len(as_dataset(torch.rand(3, 2, 1, 4, 4), "train"))
+        3
+    """
+    if isinstance(data, Tensor):
+        if data.dim() != 5:
+            hint = "; add a time dimension with x.unsqueeze(1)" if data.dim() == 4 else ""
+            raise ValueError(f"{name} must have shape (B, T, C, H, W), got {tuple(data.shape)}{hint}")
+        _check_values(data, name)
+        data = FrameTensor(data)
+    if not hasattr(data, "__getitem__") or not hasattr(data, "__len__"):
+        raise TypeError(f"{name} must be a tensor or a data set with a length, got {type(data).__name__}")
+    if len(cast(Sized, data)) == 0:
+        raise ValueError(f"{name} is empty; give it at least one sequence")
+    item = data[0]
+    if not isinstance(item, dict) or not isinstance(item.get("x"), Tensor):
+        raise TypeError(f'items of {name} must be dicts with a tensor "x" (T, C, H, W), got {type(item).__name__}')
+    if item["x"].dim() != 4:
+        raise ValueError(f'"x" of an item of {name} must have shape (T, C, H, W), got {tuple(item["x"].shape)}')
+    _check_values(item["x"], f'"x" of the first item of {name}')
+    return data
+
+
+def _check_values(frames: Tensor, name: str) -> None:
+    if not frames.is_floating_point():
+        raise TypeError(f"{name} must be float in [0, 1], got {frames.dtype}; convert bytes with x.float() / 255")
+    if frames.numel() == 0:
+        raise ValueError(f"{name} is empty, its shape is {tuple(frames.shape)}; give it at least one sequence")
+    low, high = (value.item() for value in frames.aminmax())
+    if not (low >= 0 and high <= 1):  # NaN fails both
+        raise ValueError(f"{name} must be in [0, 1] without NaN, got values from {low:g} to {high:g}; scale the frames")
+
+
+def stack_frames(items: Sequence[dict[str, Tensor]]) -> Tensor:
+    """Stack the frames of items into one batch, leaving factors and the rest out.
+
+    Args:
+        items: Items with ``"x"`` (T, C, H, W).
+
+    Returns:
+        Frames (B, T, C, H, W).
+
+    Example:
+        >>> stack_frames([{"x": torch.zeros(2, 1, 4, 4)}] * 3).shape
+        torch.Size([3, 2, 1, 4, 4])
+    """
+    return torch.stack([item["x"] for item in items])
+
+
+def describe_data(data: Dataset[Any] | None) -> dict[str, Any] | None:
+    """Return what a run directory records of its data: name, split, seed, sizes and the checksum of its source.
+
+    Args:
+        data: A data set, or None.
+
+    Returns:
+        Plain values, None where the data set does not say; None for no data.
+
+    Example:
+        >>> describe_data(FrameTensor(torch.zeros(3, 2, 1, 4, 4)))["frame_shape"]
+        [1, 4, 4]
+    """
+    if data is None:
+        return None
+    described: dict[str, Any] = {"class": type(data).__name__, "num_items": len(cast(Sized, data))}
+    for key in ("name", "split", "seed", "checksum", "num_frames"):
+        described[key] = getattr(data, key, None)
+    shape = getattr(data, "frame_shape", None)
+    described["frame_shape"] = None if shape is None else [int(size) for size in shape]
+    return described

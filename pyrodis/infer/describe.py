@@ -1,0 +1,139 @@
+"""Modules as plain descriptions, and built-in modules from descriptions again."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+__all__ = ["BUILT_IN", "build", "describe"]
+
+BUILT_IN: dict[str, str] = {
+    "DSVAE": "pyrodis.models",
+    "StandardPrior": "pyrodis.models",
+    "LSTMPrior": "pyrodis.models",
+    "NormalPixels": "pyrodis.models",
+    "BernoulliPixels": "pyrodis.models",
+    "FullGuide": "pyrodis.guides",
+    "FactorizedGuide": "pyrodis.guides",
+    "FramewiseGuide": "pyrodis.guides",
+    "SmoothingGuide": "pyrodis.guides",
+    "ConvEncoder": "pyrodis.nn",
+    "ConvDecoder": "pyrodis.nn",
+}
+"""Class name to the module that exports it: the only classes that a description can build."""
+
+_PLAIN = (type(None), bool, int, float, str)
+
+
+def describe(module: object) -> dict[str, Any]:
+    """Return the class and the constructor arguments of a module, as JSON can hold them.
+
+    Every argument of the constructor is read from the attribute of the same name; modules among them are described the
+    same way. A class that does not keep its arguments so is recorded with ``"arguments": None``.
+
+    Args:
+        module: A module.
+
+    Returns:
+        ``{"class": name, "arguments": {...}}``; the bare name for a built-in class, with its package for any other.
+
+    Example:
+        >>> describe(nn.Linear(2, 3, bias=False))
+        {'class': 'torch.nn.modules.linear.Linear', 'arguments': None}
+    """
+    try:
+        arguments = {name: _plain(getattr(module, name)) for name in _parameters(type(module))}
+    except (AttributeError, TypeError):
+        return {"class": _class_name(type(module)), "arguments": None}
+    return {"class": _class_name(type(module)), "arguments": arguments}
+
+
+def _parameters(cls: type) -> list[str]:
+    """Names of the constructor's arguments; TypeError for a constructor with * or **."""
+    if cls.__init__ is object.__init__ or cls.__init__ is nn.Module.__init__:  # type: ignore[misc]
+        return []
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]  # type: ignore[misc]
+    if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters):
+        raise TypeError("open-ended arguments")
+    return [p.name for p in parameters]
+
+
+def _class_name(cls: type) -> str:
+    if cls.__module__.startswith("pyrodis.") and cls.__name__ in BUILT_IN and cls.__qualname__ == cls.__name__:
+        return cls.__name__
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _plain(value: object) -> Any:
+    """The value as JSON holds it; TypeError where it cannot be held."""
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, nn.Module):
+        return describe(value)
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: _plain(item) for key, item in value.items()}
+    raise TypeError(f"{type(value).__name__} is no plain value")
+
+
+def build(description: Mapping[str, Any]) -> Any:
+    """Build a built-in module from its description, with freshly drawn weights.
+
+    Only classes of the table :data:`BUILT_IN` are built; nothing is imported by a name that stands in a description.
+    Lists become tuples.
+
+    Args:
+        description: What :func:`describe` returned.
+
+    Returns:
+        The module.
+
+    Raises:
+        ValueError: The description is malformed, its class is not built in, or its arguments do not fit the class.
+
+    Example:
+        >>> build({"class": "os.system", "arguments": {"command": "true"}})
+        Traceback (most recent call last):
+            ...
+        ValueError: 'os.system' is not a class of pyrodis; pass your own objects with load(run, model=..., guide=...)
+    """
+    if not _is_description(description):
+        raise ValueError(f"a description must hold 'class' and 'arguments', got {description!r}")
+    name, arguments = description["class"], description["arguments"]
+    if name not in BUILT_IN:
+        raise ValueError(
+            f"{name!r} is not a class of pyrodis; pass your own objects with load(run, model=..., guide=...)"
+        )
+    if not isinstance(arguments, Mapping):
+        raise ValueError(
+            f"the arguments of {name} were not recorded; pass the objects with load(run, model=..., guide=...)"
+        )
+    cls = getattr(importlib.import_module(BUILT_IN[name]), name)
+    unknown = sorted(set(arguments) - set(inspect.signature(cls).parameters))
+    if unknown:
+        raise ValueError(
+            f"{name} has no argument {', '.join(unknown)}; the description was changed or is of another version"
+        )
+    try:
+        return cls(**{key: _revive(value) for key, value in arguments.items()})
+    except TypeError as error:
+        raise ValueError(f"{name} cannot be built from its recorded arguments: {error}") from error
+
+
+def _is_description(value: object) -> bool:
+    return isinstance(value, Mapping) and set(value) == {"class", "arguments"} and isinstance(value["class"], str)
+
+
+def _revive(value: Any) -> Any:
+    if _is_description(value):
+        return build(value)
+    if isinstance(value, list):
+        return tuple(_revive(item) for item in value)
+    if isinstance(value, Mapping):
+        return {key: _revive(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,179 @@
+"""The one Lightning module: a training step over the ELBO's named terms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import lightning.pytorch as lightning
+import pyro
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from pyrodis.infer.checkpoint import RunState
+from pyrodis.infer.elbo import NamedELBO
+from pyrodis.infer.handlers import scale_latents
+from pyrodis.infer.sampler import seed_noise
+from pyrodis.infer.settings import FitSettings, kl_factor, learning_rate_at
+
+__all__ = ["Engine", "find_latent_sites"]
+
+
+def find_latent_sites(guide: nn.Module, x: Tensor) -> list[str]:
+    """Return the names of the latent sites that a guide samples, in order.
+
+    Args:
+        guide: The guide.
+        x: Frames (B, T, C, H, W).
+
+    Returns:
+        Site names, penalties left out.
+    """
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        trace = pyro.poutine.trace(guide).get_trace(x)
+    nodes = ((name, trace.nodes[name]) for name in trace.stochastic_nodes)
+    plates = pyro.poutine.subsample_messenger._Subsample
+    return [
+        name
+        for name, site in nodes
+        if not (site["infer"] or {}).get("is_auxiliary") and not isinstance(site["fn"], plates)
+    ]
+
+
+class Engine(lightning.LightningModule):
+    """Model and guide under one optimizer; what a step does is a function of its number.
+
+    Args:
+        model: The model.
+        guide: The guide.
+        settings: The settings of the training.
+        sites: Latent sites.
+        plan: Steps an epoch, and steps of the whole training.
+        state: Where the training stands; only read here.
+        optimizer_state: State of the optimizer to continue from; empty for a new one.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        guide: nn.Module,
+        settings: FitSettings,
+        sites: list[str],
+        plan: tuple[int, int],
+        state: RunState,
+        optimizer_state: Mapping[str, Any],
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.guide = guide
+        self.settings = settings
+        self.steps_per_epoch, self.num_steps = plan
+        self.state = state
+        self.full_weights = {site: settings.kl_weights.get(site, 1.0) for site in sites}
+        scaled = settings.kl_warmup_epochs > 0 or any(weight != 1.0 for weight in self.full_weights.values())
+        self._scaled = tuple(scale_latents(p, self.full_weights) for p in (model, guide)) if scaled else ()
+        self._programs = self._scaled or (model, guide)  # in a tuple, so that wrappers are no submodules
+        self._elbo = (NamedELBO(analytic=settings.analytic),)
+        self._optimizer_state = optimizer_state
+        self._trained = [p for p in self.parameters() if p.requires_grad]
+        self._measured: tuple[list[str], Tensor] = ([], torch.empty(0))
+        self.values: dict[str, float] = {}
+        self.rate = 0.0
+
+    def set_kl_weights(self, factor: float) -> None:
+        """Multiply the full KL weights by a factor, in both programs."""
+        for program in self._scaled:
+            program.weights = {site: weight * factor for site, weight in self.full_weights.items()}
+
+    def factor(self, step: int) -> float:
+        """The KL weights' factor at a step."""
+        return kl_factor(self.settings, step, self.steps_per_epoch)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """One Adam over all parameters of model and guide, each once."""
+        fused = all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in self._trained)
+        optimizer = torch.optim.Adam(self._trained, lr=self.settings.learning_rate, fused=fused)
+        if self._optimizer_state:
+            optimizer.load_state_dict(dict(self._optimizer_state))
+        return optimizer
+
+    def on_train_batch_start(self, batch: Tensor, batch_idx: int) -> None:
+        """Set noise, learning rate and KL weights to those of this step."""
+        step = self.state.step
+        seed_noise(self.device, self.settings.seed, "noise", step, self.global_rank)
+        self.rate = learning_rate_at(self.settings, step, self.num_steps)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = self.rate
+        self.set_kl_weights(self.factor(step))
+
+    def _terms(self, batch: Tensor) -> tuple[list[str], Tensor, Tensor]:
+        terms = self._elbo[0].terms(*self._programs, batch)
+        values = [value.detach().float() for value in terms.values.values()]
+        return [*terms.values, "total"], torch.stack([*values, terms.total.detach().float()]), terms.total
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        """Return the objective of a batch, nats per datum."""
+        names, values, total = self._terms(batch)
+        self._measured = (names, values)
+        return total
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Stop at a value that is not finite, before it reaches a weight; clip the gradient."""
+        names, values = self._measured
+        trained = [p for p in self._trained if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm([p.grad for p in trained if p.grad is not None])
+        *read, norm_read = torch.cat([values, norm.reshape(1).to(values)]).tolist()  # the one wait for the device
+        self.values = dict(zip(names, read, strict=True))
+        check_finite(self.values, "loss term", self.where())
+        if not math.isfinite(norm_read):
+            raise FloatingPointError(
+                f"the gradient of {self._first_bad_gradient()} became {norm_read} at {self.where()}"
+            )
+        clip = self.settings.gradient_clip
+        if clip is not None and norm_read > clip:
+            torch.nn.utils.clip_grads_with_norm_(trained, clip, norm)
+
+    def where(self) -> str:
+        """Epoch and step under way, in words, both counted from 1."""
+        return f"epoch {self.state.step // self.steps_per_epoch + 1}, step {self.state.step + 1}"
+
+    def _first_bad_gradient(self) -> str:
+        for name, parameter in self.named_parameters():
+            if parameter.grad is not None and not torch.isfinite(parameter.grad).all():
+                return name
+        return "all parameters together"
+
+    def evaluate(self, loader: DataLoader[Any]) -> dict[str, float]:
+        """Return the mean of every term over a loader, nats per datum, at the full KL weights, in eval mode.
+
+        The noise of a batch is the same each time.
+        """
+        self.set_kl_weights(1.0)
+        self.eval()
+        names: list[str] = []
+        sums, num_seen = torch.zeros(()), 0
+        for index, batch in enumerate(loader):
+            seed_noise(self.device, self.settings.seed, "validation", index, self.global_rank)
+            with torch.no_grad(), self._precision():
+                names, values, _ = self._terms(batch.to(self.device))
+            sums = sums.to(self.device) + values.double() * len(batch)
+            num_seen += len(batch)
+        self.train()
+        means = dict(zip(names, (sums / num_seen).tolist(), strict=True))
+        check_finite(means, "validation term", self.where())
+        return means
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        return (
+            torch.autocast(self.device.type, torch.bfloat16) if self.settings.precision != "32-true" else nullcontext()
+        )
+
+
+def check_finite(values: Mapping[str, float], kind: str, where: str) -> None:
+    """Raise FloatingPointError for the first value that is not finite."""
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise FloatingPointError(f"the {kind} {name!r} became {value} at {where}")

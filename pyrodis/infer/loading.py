@@ -1,0 +1,53 @@
+"""Reading a trained pair back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from pyrodis.infer.checkpoint import load_weights, read_weights
+from pyrodis.infer.describe import build
+from pyrodis.infer.run_directory import read_config
+
+__all__ = ["load"]
+
+
+def load(
+    run: Path | str,
+    model: nn.Module | None = None,
+    guide: nn.Module | None = None,
+    device: torch.device | str = "cpu",
+) -> tuple[Any, Any]:
+    """Return the model and the guide of a run, in eval mode.
+
+    Built-in classes are built from ``config.json`` through a fixed table; objects of other classes are given. The
+    weights come from ``weights.safetensors``. Nothing is unpickled, and nothing is imported by a name from a file.
+
+    Args:
+        run: The directory of the run.
+        model: A model to fill with the weights, in place of the recorded one.
+        guide: A guide to fill with the weights, in place of the recorded one.
+        device: Where to put both.
+
+    Returns:
+        Model and guide.
+
+    Raises:
+        FileNotFoundError: The directory, its settings or its weights do not exist.
+        ValueError: A file is damaged or of a newer format, a class is not built in, or a shape differs.
+
+    Example:
+        >>> load("nowhere")
+        Traceback (most recent call last):
+            ...
+        FileNotFoundError: nowhere/config.json does not exist; give the directory of a run
+    """
+    config = read_config(run)
+    model = build(config["model"]) if model is None else model
+    guide = build(config["guide"]) if guide is None else guide
+    path = Path(run) / "weights.safetensors"
+    load_weights(model, guide, read_weights(path), path)
+    return model.to(device).eval(), guide.to(device).eval()

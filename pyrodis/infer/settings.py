@@ -1,0 +1,172 @@
+"""The settings of a training, and the two schedules that follow from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+
+__all__ = ["FitSettings", "kl_factor", "learning_rate_at"]
+
+_CHOICES = {
+    "schedule": ("constant", "cosine"),
+    "precision": ("32-true", "bf16-mixed"),
+    "device": ("auto", "cpu", "cuda"),
+}
+_WHOLE = {"num_epochs": 1, "max_steps": 1, "batch_size": 1, "warmup_steps": 0, "kl_warmup_epochs": 0}
+_WHOLE |= {"seed": 0, "patience": 1, "num_workers": 0}
+_POSITIVE = ("learning_rate", "gradient_clip", "checkpoint_minutes")
+_OPTIONAL = ("max_steps", "gradient_clip", "patience")
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """Every setting of a training that is not part of the model, the guide or the data.
+
+    The objective per datum is the sum of nll, of kl_weights[site] times the KL of each latent site, and of each penalty
+    times its weight. During the first ``kl_warmup_epochs`` epochs all KL weights are multiplied by a factor that rises
+    linearly to one; validation always uses the full weights.
+
+    Args:
+        num_epochs: Passes over the training data.
+        max_steps: Stop after this many optimizer steps, even inside an epoch; None for no such limit.
+        batch_size: Sequences a step; the last batch of an epoch may be smaller, no sequence is left out.
+        learning_rate: Step size of Adam at its highest.
+        schedule: ``"constant"``, or ``"cosine"``: down to the final fraction over the whole training.
+        warmup_steps: Steps over which the learning rate first rises linearly, under either schedule.
+        final_learning_rate_fraction: Where the cosine ends, as a fraction of ``learning_rate``, in [0, 1].
+        gradient_clip: Largest norm of the whole gradient; None for no clipping.
+        kl_weights: Latent site name to the weight of its KL (beta); a site that is not named has weight one.
+        kl_warmup_epochs: Epochs over which the KL weights rise; 0 for none.
+        analytic: Use the closed form of each KL that has one, rather than its estimate from the drawn latents.
+        precision: ``"32-true"``, or ``"bf16-mixed"`` for bfloat16 autocast.
+        device: ``"auto"`` (a CUDA device where there is one), ``"cpu"`` or ``"cuda"``.
+        seed: Seed of the batches and of the noise; the initial weights are made before training and do not use it.
+        patience: Stop when the validation total has not fallen for this many epochs; None to train to the end.
+        num_workers: Processes that load data; 0 loads in the training process.
+        checkpoint_minutes: Longest time between two saves of the last checkpoint, inside an epoch too.
+
+    Raises:
+        TypeError: A setting has another type than stated.
+        ValueError: A setting lies outside its range.
+
+    Example:
+        >>> FitSettings(num_epochs=5, kl_weights={"f": 1.0, "z": 0.5}).schedule
+        'cosine'
+        >>> FitSettings(batch_size=0)
+        Traceback (most recent call last):
+            ...
+        ValueError: batch_size must be a whole number of at least 1, got 0
+    """
+
+    num_epochs: int = 100
+    max_steps: int | None = None
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    schedule: str = "cosine"
+    warmup_steps: int = 100
+    final_learning_rate_fraction: float = 0.01
+    gradient_clip: float | None = None
+    kl_weights: Mapping[str, float] = field(default_factory=dict)
+    kl_warmup_epochs: int = 0
+    analytic: bool = True
+    precision: str = "32-true"
+    device: str = "auto"
+    seed: int = 0
+    patience: int | None = None
+    num_workers: int = 0
+    checkpoint_minutes: float = 5.0
+
+    def __post_init__(self) -> None:
+        for name in (f.name for f in fields(self)):
+            value = getattr(self, name)
+            if value is None and name in _OPTIONAL:
+                continue
+            if name in _CHOICES:
+                _check_choice(name, value)
+            elif name in _WHOLE:
+                _check_whole(name, value, _WHOLE[name])
+            elif name in _POSITIVE:
+                _check_number(name, value)
+        _check_number("final_learning_rate_fraction", self.final_learning_rate_fraction, zero=True)
+        if self.final_learning_rate_fraction > 1:
+            raise ValueError(
+                f"final_learning_rate_fraction must be in [0, 1], got {self.final_learning_rate_fraction}; "
+                "it is a fraction of learning_rate"
+            )
+        if not isinstance(self.analytic, bool):
+            raise TypeError(f"analytic must be True or False, got {self.analytic!r}")
+        if not isinstance(self.kl_weights, Mapping):
+            raise TypeError(f"kl_weights must map site names to weights, got {self.kl_weights!r}; e.g. {{'f': 1.0}}")
+        for site, weight in self.kl_weights.items():
+            _check_number(f"kl_weights[{site!r}]", weight, zero=True)
+        object.__setattr__(self, "kl_weights", {str(site): float(w) for site, w in self.kl_weights.items()})
+
+
+def _check_choice(name: str, value: object) -> None:
+    if value not in _CHOICES[name]:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, _CHOICES[name]))}, got {value!r}")
+
+
+def _check_whole(name: str, value: object, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value}")
+
+
+def _check_number(name: str, value: object, zero: bool = False) -> None:
+    wanted = "a finite number of at least 0" if zero else "a finite number above 0"
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise TypeError(f"{name} must be {wanted}, got {value!r}")
+    if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
+        raise ValueError(f"{name} must be {wanted}, got {value}")
+
+
+def learning_rate_at(settings: FitSettings, step: int, num_steps: int) -> float:
+    """Return the learning rate of one step, a function of the step alone.
+
+    It is r min(1, (s + 1) / w) c(s) for rate r, step s and warm-up of w steps, where c is one for the constant schedule
+    and falls from one to the final fraction along half a cosine over all steps otherwise.
+
+    Args:
+        settings: The settings of the training.
+        step: The step, from 0.
+        num_steps: The steps of the whole training.
+
+    Returns:
+        The learning rate.
+
+    Example:
+        >>> learning_rate_at(FitSettings(learning_rate=0.5, schedule="constant", warmup_steps=4), 1, 100)
+        0.25
+    """
+    rate = settings.learning_rate
+    if settings.warmup_steps:
+        rate *= min(1.0, (step + 1) / settings.warmup_steps)
+    if settings.schedule == "cosine":
+        last = settings.final_learning_rate_fraction
+        rate *= last + (1 - last) * 0.5 * (1 + math.cos(math.pi * step / num_steps))
+    return rate
+
+
+def kl_factor(settings: FitSettings, step: int, steps_per_epoch: int) -> float:
+    """Return what all KL weights are multiplied by at one step of the warm-up.
+
+    It is min(1, (s + 1) / (e n)) for step s, e epochs of warm-up and n steps an epoch: never zero, and one when there
+    is no warm-up.
+
+    Args:
+        settings: The settings of the training.
+        step: The step, from 0.
+        steps_per_epoch: Steps of one epoch.
+
+    Returns:
+        A factor in (0, 1].
+
+    Example:
+        >>> kl_factor(FitSettings(kl_warmup_epochs=2), 9, 10)
+        0.5
+    """
+    num_steps = settings.kl_warmup_epochs * steps_per_epoch
+    return min(1.0, (step + 1) / num_steps) if num_steps else 1.0

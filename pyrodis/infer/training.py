@@ -1,0 +1,260 @@
+"""Training a model and a guide."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pyro
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from pyrodis.infer.checkpoint import RunState, load_weights, read_checkpoint, save_weights
+from pyrodis.infer.data import as_dataset, describe_data, stack_frames
+from pyrodis.infer.describe import describe
+from pyrodis.infer.history import History
+from pyrodis.infer.interruption import StopRequest, TrainingInterrupted
+from pyrodis.infer.run_directory import RunDirectory, make_config
+from pyrodis.infer.sampler import StepBatchSampler
+from pyrodis.infer.settings import FitSettings
+
+__all__ = ["fit"]
+
+
+def fit(
+    model: nn.Module,
+    guide: nn.Module,
+    train: Dataset[Any] | Tensor,
+    *,
+    validation: Dataset[Any] | Tensor | None = None,
+    settings: FitSettings = FitSettings(),  # noqa: B008 - frozen
+    output: Path | str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    description: Mapping[str, Any] | None = None,
+) -> History:
+    """Train a model and a guide together by stochastic variational inference.
+
+    Adam minimizes -E_q log p(x | latents) + sum_s beta_s KL_s + sum_r weight_r penalty_r, the mean over a batch.
+    Batches and noise are functions of the seed and the step alone, so a training that was cut anywhere and resumed on
+    the same machine gives the weights of one that was not cut, bit for bit on a CPU.
+
+    Both modules are trained in place, and left on the CPU in eval mode. They hold the weights of the last step; with
+    ``patience``, those of the lowest validation total. ``weights.safetensors`` holds the same.
+
+    Args:
+        model: The model, a Pyro program over ``x``; its parameters are trained.
+        guide: The guide over the same latent sites; its parameters are trained, shared ones once.
+        train: A data set of items ``{"x": (T, C, H, W)}``, or frames.
+        validation: Data for a validation at the end of each epoch, of the same form.
+        settings: All other settings.
+        output: Run directory to write; None to write nothing.
+        resume: Go on with the run that ``output`` holds, if it holds one; return at once if that is complete.
+        overwrite: Remove the run that ``output`` holds and start again.
+        description: What else ``config.json`` records and a resumed run must share, plain values by name.
+
+    Shape:
+        - train, validation: (B, T, C, H, W) where tensors, float in [0, 1]
+
+    Returns:
+        The history, a row an epoch, in nats per datum.
+
+    Raises:
+        ValueError: An argument is outside its range, or ``output`` holds a run of other settings.
+        TypeError: An argument is of another type.
+        FileExistsError: ``output`` holds a run, and neither ``resume`` nor ``overwrite`` was given.
+        FloatingPointError: A loss term or a gradient was not finite; names it.
+        TrainingInterrupted: SIGINT or SIGTERM came; a second one raises KeyboardInterrupt at once.
+    """
+    _check_modules(model, guide)
+    if resume and overwrite:
+        raise ValueError("resume and overwrite exclude each other, got both; choose one")
+    if (resume or overwrite) and output is None:
+        raise ValueError("resume and overwrite need a run directory, got output=None; give output=DIR")
+    train = as_dataset(train, "train")
+    validation = None if validation is None else as_dataset(validation, "validation")
+    if settings.patience is not None and validation is None:
+        raise ValueError(f"patience needs validation data, got patience={settings.patience} and validation=None")
+    directory = None if output is None else RunDirectory(output)
+    if directory is not None:
+        data = {"train": describe_data(train), "validation": describe_data(validation)}
+        training = dataclasses.asdict(settings)
+        directory.claim(make_config(describe(model), describe(guide), data, training, description), resume, overwrite)
+    state, optimizer_state = _restore(directory, model, guide, settings)
+    if not state.finished:
+        _train(model, guide, (train, validation), settings, directory, state, optimizer_state)
+    return History(tuple(state.rows), state.finished, state.best_epoch)
+
+
+def _check_modules(model: object, guide: object) -> None:
+    for name, module in (("model", model), ("guide", guide)):
+        if not isinstance(module, nn.Module):
+            raise TypeError(f"{name} must be a torch module that is a Pyro program, got {type(module).__name__}")
+
+
+def _restore(
+    directory: RunDirectory | None, model: nn.Module, guide: nn.Module, settings: FitSettings
+) -> tuple[RunState, dict[str, Any]]:
+    """State of the run in the directory, its weights loaded; a new state where it has no checkpoint."""
+    if directory is None or not directory.last.exists():
+        return RunState(), {}
+    weights, optimizer_state, state = read_checkpoint(directory.last)
+    load_weights(model, guide, weights, directory.last)
+    if state.finished == "all steps" and len(state.rows) < settings.num_epochs and settings.max_steps is None:
+        state.finished = ""  # the same run, made longer
+    if state.finished:
+        _finish(directory, model, guide, settings, None)
+    return state, optimizer_state
+
+
+def _finish(
+    directory: RunDirectory | None,
+    model: nn.Module,
+    guide: nn.Module,
+    settings: FitSettings,
+    best_weights: dict[str, Tensor] | None,
+) -> None:
+    """Leave modules and weights file as a finished run leaves them."""
+    if settings.patience is not None:
+        source = Path("memory") if directory is None else directory.best
+        best = read_checkpoint(source)[0] if best_weights is None else best_weights
+        load_weights(model, guide, best, source)
+    model.eval()
+    guide.eval()
+    if directory is not None:
+        save_weights(directory.weights, model, guide)
+
+
+def _train(
+    model: nn.Module,
+    guide: nn.Module,
+    data: tuple[Dataset[Any], Dataset[Any] | None],
+    settings: FitSettings,
+    directory: RunDirectory | None,
+    state: RunState,
+    optimizer_state: dict[str, Any],
+) -> None:
+    from pyrodis.infer.callbacks import Interruption, Progress, Recorder, ValidateFirstSteps
+    from pyrodis.infer.engine import Engine, find_latent_sites
+
+    cuda = _uses_cuda(settings)
+    plan = _plan(data[0], settings)
+    for module in (model, guide):
+        module.to(memory_format=torch.channels_last)
+    sites = find_latent_sites(guide, _first_frames(data[0], guide))
+    _check_sites(settings, sites)
+    engine = Engine(model, guide, settings, sites, plan, state, optimizer_state)
+    recorder = Recorder(directory, None if data[1] is None else _loader(data[1], settings, cuda))
+    request = StopRequest()
+    interruption = Interruption(request, recorder)
+    sampler = StepBatchSampler(_length(data[0]), settings.batch_size, settings.seed, state.step, plan[1])
+    with _quiet(), request.watch(), _isolated(cuda):
+        trainer = _make_trainer(settings, cuda, [ValidateFirstSteps(), recorder, interruption, Progress()])
+        engine.train()
+        try:
+            trainer.fit(engine, _loader(data[0], settings, cuda, sampler))
+        except FloatingPointError as error:
+            raise FloatingPointError(f"{error}; {_kept(directory)}") from error
+    if interruption.stopped:
+        model.eval()
+        guide.eval()
+        raise TrainingInterrupted(-(-state.step // plan[0]), state.step, interruption.checkpoint)
+    _finish(directory, model, guide, settings, recorder.best_weights)
+
+
+def _kept(directory: RunDirectory | None) -> str:
+    hint = "train again with a lower learning_rate or with gradient_clip"
+    if directory is None or not directory.last.exists():
+        return f"no checkpoint was written before it; {hint}"
+    step = read_checkpoint(directory.last)[2].step
+    return f"the last good checkpoint, of step {step}, is kept in {directory.last}; {hint}"
+
+
+def _uses_cuda(settings: FitSettings) -> bool:
+    available = torch.cuda.is_available()
+    if settings.device == "cuda" and not available:
+        raise ValueError("device must be one that this machine has, got 'cuda' and no CUDA device; use device='cpu'")
+    return available and settings.device != "cpu"
+
+
+def _length(data: Dataset[Any]) -> int:
+    return len(cast(Any, data))
+
+
+def _plan(train: Dataset[Any], settings: FitSettings) -> tuple[int, int]:
+    """Steps of an epoch, and of the whole training."""
+    steps_per_epoch = math.ceil(_length(train) / settings.batch_size)
+    num_steps = settings.num_epochs * steps_per_epoch
+    return steps_per_epoch, num_steps if settings.max_steps is None else min(num_steps, settings.max_steps)
+
+
+def _first_frames(train: Dataset[Any], guide: nn.Module) -> Tensor:
+    x = train[0]["x"].unsqueeze(0)
+    parameter = next(guide.parameters(), None)
+    return x if parameter is None else x.to(parameter.device)
+
+
+def _check_sites(settings: FitSettings, sites: list[str]) -> None:
+    for site in settings.kl_weights:
+        if site not in sites:
+            raise ValueError(f"kl_weights names the site {site!r}, the guide has {', '.join(map(repr, sites))}")
+
+
+def _loader(
+    data: Dataset[Any], settings: FitSettings, cuda: bool, sampler: StepBatchSampler | None = None
+) -> DataLoader[Any]:
+    batching: dict[str, Any] = {"batch_size": settings.batch_size} if sampler is None else {"batch_sampler": sampler}
+    workers = settings.num_workers
+    return DataLoader(
+        data, **batching, num_workers=workers, persistent_workers=workers > 0, pin_memory=cuda, collate_fn=stack_frames
+    )
+
+
+def _make_trainer(settings: FitSettings, cuda: bool, callbacks: list[Any]) -> Any:
+    from lightning.pytorch import Trainer
+
+    return Trainer(
+        accelerator="gpu" if cuda else "cpu",
+        devices=1,
+        precision=settings.precision,  # type: ignore[arg-type]
+        max_epochs=1,  # the loader passes over all epochs at once, so any step is as good a place to resume as another
+        callbacks=callbacks,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning without banners, tips and warnings about loaders."""
+    names = ("lightning", "lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")
+    loggers = [logging.getLogger(name) for name in (*names, "lightning.fabric.utilities.rank_zero")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"lightning\..*")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+@contextmanager
+def _isolated(cuda: bool) -> Iterator[None]:
+    """Give torch's generators and Pyro's checks back as they were."""
+    with ExitStack() as stack:
+        stack.enter_context(torch.random.fork_rng(devices=[torch.cuda.current_device()] if cuda else []))
+        stack.enter_context(pyro.validation_enabled(True))
+        yield
