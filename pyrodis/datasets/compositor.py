@@ -162,8 +162,9 @@ class LayeredCharacters:
                     f"got {tuple(top.shape)}; give one tile an action and frame"
                 )
         self.height, self.width = tiles.shape[4:6]
-        backdrop = composite_over_black([tiles[0]])
-        self._backdrop = backdrop.movedim(-1, -3).reshape(NUM_VARIANTS * NUM_ACTIONS, NUM_FRAMES, 3, -1)
+        # One variant at a time keeps the 32-bit intermediate values small.
+        backdrop = torch.stack([composite_over_black([variant]).movedim(-1, -3) for variant in tiles[0]])
+        self._backdrop = backdrop.reshape(NUM_VARIANTS * NUM_ACTIONS, NUM_FRAMES, 3, -1)
         self._layers = [_Layer(tiles[layer]) for layer in range(1, NUM_LAYERS)]
         self._top = None if top is None else _Layer(top)
 

@@ -197,6 +197,8 @@ def _read_sheet(path: Path) -> np.ndarray:
 
     try:
         with Image.open(path) as image:
+            image.verify()  # It checks what decoding leaves unchecked, the checksums of the pixels; then open again.
+        with Image.open(path) as image:
             mode, size = image.mode, image.size
             pixels = np.array(image.convert("RGBA"))
     except FileNotFoundError:
