@@ -9,6 +9,7 @@ from pyrodis.metrics._arrays import Array
 from pyrodis.metrics.score import Score, mean_score
 
 SSIM_WINDOW = 11  # side of the Gaussian window, in pixels
+SSIM_CHUNK = 32  # frames at once: a larger chunk leaves the cache and is slower
 
 
 def sequence_quality(reconstruction: Array, x: Array) -> dict[str, np.ndarray]:
@@ -16,8 +17,8 @@ def sequence_quality(reconstruction: Array, x: Array) -> dict[str, np.ndarray]:
 
     :math:`MSE_i` is the mean over frames, channels and pixels, :math:`PSNR_i = -10 \log_{10} MSE_i` for frames in
     [0, 1], and :math:`SSIM_i` the mean over frames of the structural similarity in an 11 x 11 Gaussian window of
-    scale 1.5, borders mirrored. Values of a large test set are made batch by batch, joined with ``numpy.concatenate`` and averaged by
-    :func:`pyrodis.metrics.mean_score`.
+    scale 1.5, borders mirrored. Values of a large test set are made batch by batch, joined with
+    ``numpy.concatenate`` and averaged by :func:`pyrodis.metrics.mean_score`.
 
     Args:
         reconstruction: decoded frames, finite; neither clamped nor rescaled here.
@@ -43,8 +44,6 @@ def sequence_quality(reconstruction: Array, x: Array) -> dict[str, np.ndarray]:
         >>> sequence_quality(x + 0.1, x)["psnr"].round(3).tolist()
         [20.0, 20.0]
     """
-    from torchmetrics.functional.image import structural_similarity_index_measure as ssim
-
     decoded, real = _check_frames(reconstruction, "reconstruction"), _check_frames(x, "x")
     if decoded.shape != real.shape:
         raise ValueError(
@@ -61,8 +60,9 @@ def sequence_quality(reconstruction: Array, x: Array) -> dict[str, np.ndarray]:
             f"reconstruction equals x exactly in {int((mse == 0).sum())} sequences, so their PSNR is infinite; "
             "check that x itself was not passed twice"
         )
-    frames = ssim(decoded.flatten(0, 1), real.flatten(0, 1), data_range=1.0, reduction="none", kernel_size=SSIM_WINDOW)
-    structure = torch.as_tensor(frames).double().reshape(real.shape[:2]).mean(1)
+    chunks = zip(decoded.flatten(0, 1).split(SSIM_CHUNK), real.flatten(0, 1).split(SSIM_CHUNK), strict=True)
+    frames = torch.cat([_frame_ssim(*chunk) for chunk in chunks])
+    structure = frames.double().reshape(real.shape[:2]).mean(1)
     return {"mse": mse.cpu().numpy(), "psnr": (-10 * mse.log10()).cpu().numpy(), "ssim": structure.cpu().numpy()}
 
 
@@ -110,6 +110,14 @@ def image_quality(reconstruction: Array, x: Array, baseline: Array | None = None
         chance = {name: float(items.mean()) for name, items in sequence_quality(constant, x).items()}
     ceilings = {"mse": 0.0, "psnr": None, "ssim": 1.0}
     return {name: mean_score(items, chance.get(name), ceilings[name]) for name, items in values.items()}
+
+
+def _frame_ssim(decoded: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    """Structural similarity of each of N frames (N, C, H, W)."""
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    values = structural_similarity_index_measure(decoded, real, data_range=1.0, reduction="none")
+    return torch.as_tensor(values).reshape(len(real))
 
 
 def _check_frames(frames: Array, name: str) -> torch.Tensor:

@@ -14,6 +14,7 @@ from pyrodis.metrics._arrays import (
     check_ndim,
     check_same_length,
     classes,
+    entropy,
     factor_table,
 )
 from pyrodis.metrics._bootstrap import bootstrap_intervals
@@ -201,13 +202,11 @@ def histogram_entropy(predictions: Array, size: int, num_resamples: int = 1000, 
     shares = class_histogram(predictions, size)
     if size < 2:
         raise ValueError(f"size must be at least 2, got {size}; one class has no entropy")
-    from scipy.special import entr
-
     num = len(predictions)
     labels = np.repeat(np.arange(size), np.rint(shares * num).astype(np.int64))
 
     def statistic(rows: np.ndarray) -> np.ndarray:
-        return np.array([entr(np.bincount(labels[rows], minlength=size) / num).sum()])
+        return entropy(np.bincount(labels[rows], minlength=size) / num)[None]
 
     value, low, high = bootstrap_intervals(statistic, np.zeros(num), num_resamples, seed)
     return Score(value[0], low[0], high[0], chance=0.0, ceiling=math.log(size), num=num)

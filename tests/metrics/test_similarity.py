@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
 from pyrodis.metrics import cosine_auc, cosine_similarities
 
@@ -52,7 +53,11 @@ def test_auc_is_the_share_of_ordered_pairs() -> None:
     expected = (cosines[same][:, None] > cosines[~same]).mean()
     score = cosine_auc(first, second, same, num_resamples=200)
     assert score.value == pytest.approx(expected)
+    assert score.value == pytest.approx(roc_auc_score(same, cosines))
     assert score.low < score.value < score.high
+    ties = np.where(same, 1.0, np.arange(400) % 2)[:, None] * [1.0, 0.0] + [0.0, 1.0]
+    score_with_ties = cosine_auc(ties, np.tile([0.0, 1.0], (400, 1)), ~same, num_resamples=5)
+    assert score_with_ties.value == pytest.approx(0.75)
     assert cosine_auc(first, second, ~same, num_resamples=5).value == pytest.approx(1 - expected)
 
 
