@@ -1,1 +1,1 @@
-"""pyrodis.infer"""
+"""Training, objectives, handlers and queries."""

@@ -1,0 +1,76 @@
+"""Which sites of a trace are latents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyro.distributions import Unit
+
+OBSERVED = "x"
+
+
+def sample_sites(trace: Any) -> dict[str, Any]:
+    """Return the sample statements of a trace, without the bookkeeping of plates.
+
+    Args:
+        trace: A Pyro trace.
+
+    Returns:
+        Site name to site, in the order of the program.
+
+    Example:
+        >>> import pyro
+        >>> from pyro.distributions import Normal
+        >>> def program():
+        ...     with pyro.plate("data", 2):
+        ...         return pyro.sample("z", Normal(0.0, 1.0))
+        >>> list(sample_sites(pyro.poutine.trace(program).get_trace()))
+        ['z']
+    """
+    return {
+        name: site
+        for name, site in trace.nodes.items()
+        if site["type"] == "sample" and type(site["fn"]).__name__ != "_Subsample"
+    }
+
+
+def is_factor(site: Any) -> bool:
+    """Tell whether a sample statement is a `pyro.factor`.
+
+    Args:
+        site: A site of a trace.
+
+    Returns:
+        True for a factor.
+
+    Example:
+        >>> is_factor({"fn": Unit(log_factor=0.0)})
+        True
+    """
+    fn = site["fn"]
+    while hasattr(fn, "base_dist"):
+        fn = fn.base_dist
+    return isinstance(fn, Unit)
+
+
+def latent_sites(trace: Any) -> dict[str, Any]:
+    """Return the latent sites of a trace: draws that are neither data ("x") nor penalties.
+
+    Args:
+        trace: A Pyro trace of a model or a guide, with or without data.
+
+    Returns:
+        Site name to site, in the order of the program.
+
+    Example:
+        >>> from pyro import poutine
+        >>> from pyrodis.testing import tiny_dsvae
+        >>> model, _ = tiny_dsvae()
+        >>> list(latent_sites(poutine.trace(model).get_trace(batch_size=2)))
+        ['f', 'z']
+    """
+    return {
+        name: site
+        for name, site in sample_sites(trace).items()
+        if not site["is_observed"] and name != OBSERVED and not is_factor(site)
+    }
