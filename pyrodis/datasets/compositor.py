@@ -252,10 +252,10 @@ class _Layer:
         partial = (alpha > 0) & (alpha < 255)
         self._num_partial = int(partial.sum(-1).max()) if partial.numel() else 0
         if self._num_partial:
-            # Shorter lists are filled up with other pixels at opacity 0: blending leaves those as they are.
+            # Shorter lists are filled up with clear or opaque pixels, which blending lays just as right.
             pixels = partial.byte().topk(self._num_partial, dim=-1).indices
             self._pixels = pixels.int()
-            self._opacity = alpha.where(partial, 0).gather(-1, pixels)
+            self._opacity = alpha.gather(-1, pixels)
             self._partial_color = color.gather(-1, pixels.expand(*color.shape[:-1], -1))
 
     def lay_over_(self, out: Tensor, rows: Tensor) -> None:

@@ -87,8 +87,9 @@ def download_sprites(root: str | Path, *, base_url: str = SPRITES_URL) -> Path:
             try:
                 store.fetch(name, downloader=downloader)
             except requests.RequestException as error:
+                answer = type(error).__name__ if error.response is None else f"status {error.response.status_code}"
                 raise ConnectionError(
-                    f"could not download {base_url}{name}: {error}; check the network and try again"
+                    f"could not download {base_url}{name}: {answer}; check the network and try again"
                 ) from error
             except ValueError as error:
                 raise ValueError(
