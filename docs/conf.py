@@ -51,6 +51,7 @@ if os.environ.get("PYRODIS_DOCS_ONLINE"):
     }
 
 _DISPLAY = re.compile(r"^([ ]*)\$\$(.+?)\$\$[ ]*([^\n]*)$", flags=re.MULTILINE | re.DOTALL)
+_LONE_LETTER = re.compile(r"^([ ]*\w+: [A-Z])\.$", flags=re.MULTILINE)  # else "D." starts a numbered list
 _INLINE = re.compile(r"(?<![\\$`])\$([^$\n]+)\$")
 
 
@@ -73,6 +74,7 @@ def setup(app: object) -> None:
     """Let docstrings write their equations between dollars, as the pages do; before napoleon reads them."""
 
     def process(app: object, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-        lines[:] = dollars_to_math("\n".join(lines)).split("\n")
+        text = dollars_to_math("\n".join(lines))
+        lines[:] = _LONE_LETTER.sub(r"\1\\.", text).split("\n")
 
     app.connect("autodoc-process-docstring", process, priority=400)  # type: ignore[attr-defined]

@@ -293,3 +293,11 @@ def test_every_paper_page_is_in_the_index() -> None:
     index = (ROOT / "docs" / "papers" / "index.md").read_text(encoding="utf8")
     assert pages
     assert [page for page in sorted(pages) if page not in index] == []
+
+
+def test_every_part_has_a_reference_page() -> None:
+    parts = {path.stem for path in (ROOT / "pyrodis").iterdir() if path.is_dir() or path.suffix == ".py"}
+    parts = {f"pyrodis.{part}" for part in parts if not part.startswith("_")}
+    pages = "".join(page.read_text(encoding="utf8") for page in (ROOT / "docs" / "api").glob("*.md"))
+    documented = set(re.findall(r"automodule:: (\S+)", pages))
+    assert sorted(parts - documented) == [], "a public part of the library has no page in docs/api"
