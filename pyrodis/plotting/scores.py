@@ -1,0 +1,165 @@
+"""Scores as a table to read and as bars beside what they should be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pyrodis.metrics import Score
+from pyrodis.plotting._frames import COLORS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MEAN_NAME = "attributes"
+
+
+def score_table(scores: Mapping[str, Score], wanted: Mapping[str, str] | None = None) -> str:
+    """Write scores as a Markdown table, each beside its interval, chance and ceiling.
+
+    Args:
+        scores: name -> score.
+        wanted: name -> what the score should be, as a further column; see :func:`pyrodis.metrics.two_sided_wanted`.
+
+    Returns:
+        The table, without a line break at its end; numbers with four significant digits.
+
+    Raises:
+        TypeError: an entry is no score.
+        ValueError: no scores, or ``wanted`` lacks one of them.
+
+    Source:
+        A table of our own.
+
+    Example:
+        >>> print(score_table({"action": Score(0.9, 0.85, 0.95, 1 / 9, 1.0, num=2664)}))
+        | score | value | 95 % interval | chance | ceiling | items | seeds |
+        | --- | ---: | ---: | ---: | ---: | ---: | ---: |
+        | action | 0.9 | 0.85 to 0.95 | 0.1111 | 1 | 2664 | 1 |
+    """
+    _check_scores(scores, wanted)
+    heads = ["score", "value", "95 % interval", "chance", "ceiling", "items", "seeds"]
+    rules = ["---"] + ["---:"] * 6
+    if wanted is not None:
+        heads, rules = [*heads, "wanted"], [*rules, "---"]
+    lines = [heads, rules]
+    for name, score in scores.items():
+        interval = f"{score.low:.4g} to {score.high:.4g}"
+        levels = ["" if level is None else f"{level:.4g}" for level in (score.chance, score.ceiling)]
+        cells = [name, f"{score.value:.4g}", interval, *levels, str(score.num), str(score.seeds)]
+        lines.append(cells if wanted is None else [*cells, wanted[name]])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def two_sided_bars(
+    scores: Mapping[str, Score], wanted: Mapping[str, str] | None = None, ax: Axes | None = None
+) -> Axes:
+    r"""Draw the two-sided table: a group of bars for each exchange, a bar for each factor.
+
+    Whiskers are the 95 % intervals and a dotted line over each bar its chance level. With ``wanted`` a black diamond
+    stands where the bar should end: at 1 for a factor that is kept or taken from the donor, at chance for one that is
+    drawn anew. Means over the attributes are left out.
+
+    Args:
+        scores: "row/factor" -> score, as :func:`pyrodis.metrics.two_sided_scores` returns them.
+        wanted: "row/factor" -> "own", "donor" or "chance", from :func:`pyrodis.metrics.two_sided_wanted`.
+        ax: where to draw; without it a figure is made.
+
+    Returns:
+        The axes; vertical unit: share of the test items.
+
+    Raises:
+        TypeError: an entry is no score.
+        ValueError: no scores, names that are not "row/factor", an entry missing in a row, more factors than colors,
+            or ``wanted`` lacks an entry.
+
+    Source:
+        A chart of our own.
+
+    Example:
+        >>> score = Score(0.9, 0.85, 0.95, 0.1, 1.0, num=100)
+        >>> ax = two_sided_bars({"reconstruction/action": score, "static_sampled/action": score})
+        >>> [label.get_text() for label in ax.get_xticklabels()]
+        ['reconstruction', 'static\\nsampled']
+    """
+    _check_scores(scores, wanted)
+    rows, factors = _rows_and_factors(scores)
+    ax = _own_axes(len(rows), len(factors)) if ax is None else ax
+    width = 0.84 / len(factors)
+    for j, factor in enumerate(factors):
+        places = [i + (j - (len(factors) - 1) / 2) * width for i in range(len(rows))]
+        entries = [scores[f"{row}/{factor}"] for row in rows]
+        values = [score.value for score in entries]
+        errors = [[s.value - s.low for s in entries], [s.high - s.value for s in entries]]
+        ax.bar(
+            places, values, width * 0.9, color=COLORS[j], label=factor, yerr=errors, error_kw={"lw": 1, "capsize": 2}
+        )
+        _draw_levels(ax, places, width, entries, None if wanted is None else [wanted[f"{r}/{factor}"] for r in rows])
+    ax.set_xticks(range(len(rows)), [row.replace("_", "\n") for row in rows])
+    ax.set_ylabel("agreement")
+    ax.set_ylim(0, 1.08)
+    ax.spines[["top", "right"]].set_visible(False)
+    _draw_legend(ax)
+    return ax
+
+
+def _draw_levels(ax: Axes, places: list[float], width: float, entries: list[Score], wanted: list[str] | None) -> None:
+    """Draw the chance level, and the aim where it is known, over each bar of one factor."""
+    for i, (place, score) in enumerate(zip(places, entries, strict=True)):
+        if score.chance is not None:
+            ax.plot([place - width / 2, place + width / 2], [score.chance] * 2, color="black", lw=1.2, ls=":")
+        if wanted is None:
+            continue
+        aim = score.chance if wanted[i] == "chance" else score.ceiling
+        if aim is not None:
+            ax.plot(place, aim, marker="D", ms=4.5, mfc="white", mec="black", mew=1.1, ls="", clip_on=False, zorder=4)
+
+
+def _draw_legend(ax: Axes) -> None:
+    """Name the factors and the marks above the bars."""
+    from matplotlib.lines import Line2D
+
+    handles, names = ax.get_legend_handles_labels()
+    handles = [*handles, Line2D([], [], color="black", lw=1.2, ls=":")]
+    names = [*names, "chance"]
+    if any(line.get_marker() == "D" for line in ax.lines):
+        handles.append(Line2D([], [], marker="D", ms=4.5, mfc="white", mec="black", mew=1.1, ls=""))
+        names.append("wanted")
+    ax.legend(
+        handles, names, frameon=False, fontsize=8, ncols=len(names), loc="lower center", bbox_to_anchor=(0.5, 1.0)
+    )
+
+
+def _own_axes(num_rows: int, num_factors: int) -> Axes:
+    """Return axes on a new figure, wide enough for the bars."""
+    import matplotlib.pyplot as plt
+
+    width = max(5.0, 0.3 * num_rows * num_factors + 1)
+    return plt.subplots(figsize=(width, 3.4), layout="constrained")[1]
+
+
+def _rows_and_factors(scores: Mapping[str, Score]) -> tuple[list[str], list[str]]:
+    """Split the names, and refuse a table with holes."""
+    if any(name.count("/") != 1 for name in scores):
+        raise ValueError(f"scores must be named 'row/factor', got {tuple(scores)}; pass those of two_sided_scores")
+    rows = list(dict.fromkeys(name.split("/")[0] for name in scores))
+    factors = list(dict.fromkeys(name.split("/")[1] for name in scores))
+    factors = [factor for factor in factors if factor != MEAN_NAME]
+    missing = [f"{row}/{factor}" for row in rows for factor in factors if f"{row}/{factor}" not in scores]
+    if missing or not factors:
+        raise ValueError(f"scores must hold every factor in every row, got none for {missing}; pass the whole table")
+    if len(factors) > len(COLORS):
+        raise ValueError(f"scores must have at most {len(COLORS)} factors, got {len(factors)}; draw two charts")
+    return rows, factors
+
+
+def _check_scores(scores: Mapping[str, Score], wanted: Mapping[str, str] | None) -> None:
+    """Refuse what is no mapping to scores, and aims that leave one out."""
+    if not scores:
+        raise ValueError("scores must hold at least one score, got none; compute some first")
+    for name, score in scores.items():
+        if not isinstance(score, Score):
+            raise TypeError(f"scores must map names to Score, got {type(score).__name__} for {name!r}; wrap it first")
+    missing = [name for name in scores if wanted is not None and name not in wanted]
+    if missing:
+        raise ValueError(f"wanted must name every score, got none for {missing}; pass those of two_sided_wanted")
