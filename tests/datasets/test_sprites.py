@@ -187,6 +187,9 @@ def test_downloads_once_nothing_is_found(drawn: Path, monkeypatch: pytest.Monkey
     assert first.root == Path(os.environ["PYRODIS_CACHE"]) / "sprites"
     monkeypatch.setattr("pyrodis.datasets.sprites.download_sprites", None)
     assert Sprites().root == first.root
+    (first.root / "shoes" / "1.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"neither in .*cache.sprites, nor"):
+        Sprites(download=False)
 
 
 def test_says_where_it_looked_when_the_download_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
