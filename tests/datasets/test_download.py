@@ -10,6 +10,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pooch
 import pytest
 
 from pyrodis.datasets import download
@@ -64,9 +65,16 @@ def files(root: Path) -> dict[str, bytes]:
 
 
 def test_fetches_all_and_names_the_license(url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, logger="pyrodis"):
+    told = []
+    telling = logging.Handler()
+    telling.emit = told.append  # type: ignore[method-assign]
+    pooch.get_logger().addHandler(telling)
+    try:
         root = download_sprites(tmp_path / "new" / "root", base_url=url)
+    finally:
+        pooch.get_logger().removeHandler(telling)
     assert files(root) == CONTENT
+    assert told == []
     (record,) = caplog.records
     assert url in record.getMessage()
     assert "CC-BY-SA 3.0 or GPL 3.0" in record.getMessage()
