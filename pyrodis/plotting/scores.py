@@ -80,7 +80,7 @@ def two_sided_bars(
         >>> score = Score(0.9, 0.85, 0.95, 0.1, 1.0, num=100)
         >>> ax = two_sided_bars({"reconstruction/action": score, "static_sampled/action": score})
         >>> [label.get_text() for label in ax.get_xticklabels()]
-        ['reconstruction', 'static\\nsampled']
+        ['reconstruction', 'static\nsampled']
     """
     _check_scores(scores, wanted)
     rows, factors = _rows_and_factors(scores)

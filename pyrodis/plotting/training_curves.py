@@ -104,8 +104,8 @@ def _own_axes(num: int) -> np.ndarray:
     """Return panels on a new figure, at most three side by side; those left over are hidden."""
     import matplotlib.pyplot as plt
 
-    num_columns = min(num, NUM_COLUMNS)
-    num_rows = math.ceil(num / num_columns)
+    num_rows = math.ceil(num / NUM_COLUMNS)
+    num_columns = math.ceil(num / num_rows)
     size = (3.2 * num_columns, 2.4 * num_rows)
     axes = plt.subplots(num_rows, num_columns, figsize=size, squeeze=False, layout="constrained")[1]
     for ax in axes.ravel()[num:]:
