@@ -17,12 +17,13 @@ class ConvEncoder(nn.Module):
     r"""Map frames to feature vectors: halving 4 x 4 convolutions down to 4 x 4 pixels, then a linear layer.
 
     All leading dimensions are one batch for the convolutions: clips (B, T, C, H, W) are one call over B T frames.
-    From (H, W) down to (4, 4), layer i has `min(2^i, 8) * base_channels` channels.
+    Layer i = 0, 1, ... has `base_channels * min(growth^i, 8)` channels.
 
     Args:
         frame_shape: (C, H, W); H = W, a power of two of at least 8.
         feature_dim: Size of the feature vector.
         base_channels: Channels after the first convolution.
+        growth: Factor of the channels from one layer to the next; 1 for the same number everywhere.
         batch_norm: Whether batch normalization follows every convolution but the first.
 
     Shape:
@@ -44,14 +45,16 @@ class ConvEncoder(nn.Module):
         frame_shape: Sequence[int] = (3, 64, 64),
         feature_dim: int = 256,
         base_channels: int = 32,
+        growth: int = 2,
         batch_norm: bool = True,
     ) -> None:
         super().__init__()
         self.frame_shape = check_frame_shape(frame_shape)
         self.feature_dim = check_positive_int("feature_dim", feature_dim)
         self.base_channels = check_positive_int("base_channels", base_channels)
+        self.growth = check_positive_int("growth", growth)
         self.batch_norm = batch_norm
-        widths = _widths(self.frame_shape, base_channels)
+        widths = _widths(self.frame_shape, base_channels, growth)
         layers: list[nn.Module] = []
         for i, (inputs, outputs) in enumerate(zip([self.frame_shape[0], *widths], widths)):
             norm = batch_norm and i > 0
@@ -86,6 +89,7 @@ class ConvDecoder(nn.Module):
         code_dim: Size of the code.
         frame_shape: (C, H, W); H = W, a power of two of at least 8.
         base_channels: Channels before the last transposed convolution.
+        growth: Factor of the channels from one layer to the one before; 1 for the same number everywhere.
         batch_norm: Whether batch normalization follows every layer but the last.
 
     Shape:
@@ -108,14 +112,16 @@ class ConvDecoder(nn.Module):
         code_dim: int,
         frame_shape: Sequence[int] = (3, 64, 64),
         base_channels: int = 32,
+        growth: int = 2,
         batch_norm: bool = True,
     ) -> None:
         super().__init__()
         self.code_dim = check_positive_int("code_dim", code_dim)
         self.frame_shape = check_frame_shape(frame_shape)
         self.base_channels = check_positive_int("base_channels", base_channels)
+        self.growth = check_positive_int("growth", growth)
         self.batch_norm = batch_norm
-        widths = _widths(self.frame_shape, base_channels)[::-1]
+        widths = _widths(self.frame_shape, base_channels, growth)[::-1]
         self.linear = nn.Linear(code_dim, 16 * widths[0])
         layers: list[nn.Module] = [nn.BatchNorm2d(widths[0])] if batch_norm else []
         layers.append(nn.LeakyReLU(_SLOPE, inplace=True))
@@ -173,6 +179,6 @@ def check_frame_shape(frame_shape: Sequence[int]) -> tuple[int, int, int]:
     return shape  # type: ignore[return-value]
 
 
-def _widths(frame_shape: tuple[int, int, int], base_channels: int) -> list[int]:
+def _widths(frame_shape: tuple[int, int, int], base_channels: int, growth: int) -> list[int]:
     num_layers = int(math.log2(frame_shape[1])) - 2
-    return [base_channels * min(2**i, 8) for i in range(num_layers)]
+    return [base_channels * min(growth**i, 8) for i in range(num_layers)]
