@@ -21,7 +21,7 @@ def frame_grid(
     row_labels: Sequence[str] | None = None,
     ax: Axes | None = None,
     column_labels: Sequence[str] | None = None,
-    rows_per_group: int = 1,
+    rows_per_group: int | None = None,
     frames_per_group: int | None = None,
     scale: int = 1,
 ) -> Axes:
@@ -36,7 +36,7 @@ def frame_grid(
         row_labels: one label a row, or one a group of rows.
         ax: where to draw; without it a figure of the right size is made.
         column_labels: one label a block of frames.
-        rows_per_group: rows that belong together.
+        rows_per_group: rows that belong together; all by default.
         frames_per_group: frames that belong together; all of a row by default.
         scale: dots per pixel on a figure of its own.
 
@@ -61,6 +61,7 @@ def frame_grid(
     tiles = frames_to_bytes(sequences, "sequences")
     num_rows, num_frames, height, width = tiles.shape[:4]
     blocks = num_frames if frames_per_group is None else frames_per_group
+    rows_per_group = num_rows if rows_per_group is None else rows_per_group
     _check_groups(num_rows, rows_per_group, "rows_per_group")
     _check_groups(num_frames, blocks, "frames_per_group")
     if scale < 1:
@@ -157,8 +158,9 @@ def _label_positions(
     if labels is None:
         return np.empty(0)
     num_groups = len(starts) // per_group
-    if isinstance(labels, str) or len(labels) not in (len(starts), num_groups):
-        wanted = f"{len(starts)}" if per_group == 1 else f"{len(starts)} or {num_groups}"
+    allowed = dict.fromkeys((len(starts), num_groups))
+    if isinstance(labels, str) or len(labels) not in allowed:
+        wanted = " or ".join(map(str, allowed))
         raise ValueError(f"{name} must hold {wanted} labels, got {labels!r}; pass one for each")
     centers = starts + (size - 1) / 2
     return centers if len(labels) == len(starts) else centers.reshape(num_groups, per_group).mean(axis=1)

@@ -145,11 +145,15 @@ def _to_palette(frames: list[np.ndarray]) -> list[Image]:
     from PIL import Image
 
     film = np.stack(frames)
-    colors, inverse = np.unique(film.reshape(-1, 3), axis=0, return_inverse=True)
+    packed = film.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
+    unique, inverse, counts = np.unique(packed, return_inverse=True, return_counts=True)
+    colors = np.stack([unique >> 16, unique >> 8 & 255, unique & 255], axis=1).astype(np.uint8)
     if len(colors) > NUM_COLORS:
         strip = Image.fromarray(colors[None])
-        palette_image = Image.fromarray(film.reshape(-1, film.shape[2], 3)).quantize(
-            NUM_COLORS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE
+        # roots, so that a large background does not take the palette from small and colorful figures
+        weighted = colors.repeat(np.ceil(np.sqrt(counts)).astype(np.int64), axis=0)
+        palette_image = Image.fromarray(weighted[None]).quantize(
+            NUM_COLORS, method=Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE
         )
         nearest = np.asarray(strip.quantize(palette=palette_image, dither=Image.Dither.NONE))[0]
         palette, inverse = palette_image.getpalette() or [], nearest[inverse.ravel()]

@@ -106,8 +106,8 @@ def test_refuses_frames(x: np.ndarray, error: type[Exception], match: str) -> No
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
-        ({"row_labels": ("a", "b", "c")}, "row_labels must hold 4 labels"),
-        ({"row_labels": "abcd"}, "row_labels must hold 4 labels, got 'abcd'"),
+        ({"row_labels": ("a", "b", "c")}, "row_labels must hold 4 or 1 labels"),
+        ({"row_labels": "abcd"}, "row_labels must hold 4 or 1 labels, got 'abcd'"),
         ({"row_labels": ("a",), "rows_per_group": 2}, "must hold 4 or 2 labels"),
         ({"column_labels": ("a", "b")}, "column_labels must hold 1 labels"),
         ({"rows_per_group": 3}, "rows_per_group must divide 4, got 3"),
