@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -184,9 +185,14 @@ class Progress(lightning.Callback):
         self._terminal = sys.stderr.isatty()
         interval = 0.2 if self._terminal else float("inf")
         self._bar = tqdm(
-            total=pl_module.num_steps, initial=pl_module.state.step, unit="step", dynamic_ncols=True, leave=True,
-            mininterval=interval, file=sys.stderr if self._terminal else _Nowhere(),
-        )  # fmt: skip
+            disable=os.environ.get("TQDM_DISABLE", "0") not in ("", "0"),
+            total=pl_module.num_steps,
+            initial=pl_module.state.step,
+            unit="step",
+            dynamic_ncols=True,
+            mininterval=interval,
+            file=sys.stderr if self._terminal else _Nowhere(),
+        )
 
     def on_train_batch_end(self, trainer: Any, pl_module: Engine, outputs: Any, batch: Tensor, batch_idx: int) -> None:  # type: ignore[override]
         """Move the bar."""

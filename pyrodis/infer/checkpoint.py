@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -258,7 +259,9 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], RunS
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist")
     try:
-        contents = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of foreign files before it refuses them
+            contents = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ValueError(
             f"{path} cannot be read, it is truncated or no checkpoint of pyrodis ({type(error).__name__}); "
@@ -266,4 +269,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], RunS
         ) from error
     found = contents if isinstance(contents, dict) else {}
     _check_format(path, found.get("format"), found.get("format_version"), CHECKPOINT_FORMAT)
-    return found["weights"], found["optimizer"], RunState(**found["state"])
+    try:
+        return found["weights"], found["optimizer"], RunState(**found["state"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} lacks a part of a checkpoint ({error}); it was changed or damaged") from error

@@ -114,7 +114,7 @@ def build(description: Mapping[str, Any]) -> Any:
             f"the arguments of {name} were not recorded; pass the objects with load(run, model=..., guide=...)"
         )
     cls = getattr(importlib.import_module(BUILT_IN[name]), name)
-    unknown = sorted(set(arguments) - set(inspect.signature(cls).parameters))
+    unknown = sorted(set(arguments) - set(_parameters(cls)))
     if unknown:
         raise ValueError(
             f"{name} has no argument {', '.join(unknown)}; the description was changed or is of another version"

@@ -163,7 +163,8 @@ class Engine(lightning.LightningModule):
             num_seen += len(batch)
         self.train()
         means = dict(zip(names, (sums / num_seen).tolist(), strict=True))
-        check_finite(means, "validation term", self.where())
+        step = self.state.step
+        check_finite(means, "validation term", f"the end of epoch {-(-step // self.steps_per_epoch)}, step {step}")
         return means
 
     def _precision(self) -> AbstractContextManager[Any]:

@@ -261,6 +261,6 @@ def find_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tup
 
 
 def _flatten(name: str, value: object) -> dict[str, object]:
-    if isinstance(value, Mapping) and value:
+    if isinstance(value, Mapping):
         return {k: v for key, item in value.items() for k, v in _flatten(f"{name}.{key}", item).items()}
     return {name: value}

@@ -74,6 +74,8 @@ def fit(
         TrainingInterrupted: SIGINT or SIGTERM came; a second one raises KeyboardInterrupt at once.
     """
     _check_modules(model, guide)
+    if not isinstance(settings, FitSettings):
+        raise TypeError(f"settings must be FitSettings, got {type(settings).__name__}; use FitSettings(num_epochs=...)")
     if resume and overwrite:
         raise ValueError("resume and overwrite exclude each other, got both; choose one")
     if (resume or overwrite) and output is None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pyro
 import torch
 from pyro.distributions import Normal
 from torch import Tensor, nn
+
+from pyrodis.infer.settings import FitSettings
+from pyrodis.infer.training import fit
 
 
 class TinyModel(nn.Module):
@@ -71,28 +75,28 @@ def make_frames(num: int = 22, seed: int = 1) -> Tensor:
     return torch.rand(num, 4, 1, 4, 4, generator=torch.Generator().manual_seed(seed))
 
 
-def main() -> None:
-    """Train in a process of its own, slowly enough to be stopped."""
-    from pyrodis.infer.settings import FitSettings
-    from pyrodis.infer.training import fit
-
-    parser = argparse.ArgumentParser()
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--sleep", type=float, default=0.0)
-    args = parser.parse_args()
+def train(
+    output: Path, resume: bool = False, seconds_a_call: float = 0.0, hook: Callable[[TinyModel], None] | None = None
+) -> None:
+    """Train a pair on one thread, slowly enough to be stopped."""
+    num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     model, guide = make_pair()
-    if args.sleep:
-        import time
-
-        model.register_forward_hook(lambda *_: time.sleep(args.sleep))
-    fit(
-        model, guide, make_frames(), validation=make_frames(7, 2), output=args.output, resume=args.resume,
-        settings=FitSettings(num_epochs=8, batch_size=4, warmup_steps=5, kl_weights={"z": 0.5}, kl_warmup_epochs=2,
-                             gradient_clip=5.0, checkpoint_minutes=1e-9, device="cpu"),
-    )  # fmt: skip
-
-
-if __name__ == "__main__":
-    main()
+    model.register_forward_hook(lambda *_: time.sleep(seconds_a_call))
+    if hook is not None:
+        model.register_forward_hook(lambda *_: hook(model))
+    settings = FitSettings(
+        num_epochs=8,
+        batch_size=4,
+        warmup_steps=5,
+        kl_weights={"z": 0.5},
+        kl_warmup_epochs=2,
+        gradient_clip=5.0,
+        checkpoint_minutes=1e-9,
+        device="cpu",
+    )
+    data = {"train": make_frames(), "validation": make_frames(7, 2)}
+    try:
+        fit(model, guide, **data, output=output, resume=resume, settings=settings)
+    finally:
+        torch.set_num_threads(num_threads)

@@ -1,0 +1,142 @@
+"""Who may write into a run directory, and what it says when one may not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pyrodis.infer.loading import load
+from pyrodis.infer.run_directory import RunDirectory, find_differences, make_config, read_config
+from pyrodis.infer.settings import FitSettings
+from pyrodis.infer.training import fit
+from tests.infer.tiny import TinyGuide, TinyModel, make_frames, make_pair
+
+QUICK = {"num_epochs": 1, "batch_size": 8, "device": "cpu"}
+
+
+def config(**changes: Any) -> dict[str, Any]:
+    parts: dict[str, Any] = {"model": {"class": "A", "arguments": {"size": 1}}, "guide": {}, "data": {}, "run": {}}
+    return make_config(**(parts | {"training": {"schedule": "cosine", "max_steps": None, "num_epochs": 3}} | changes))
+
+
+def test_a_used_directory_is_refused_with_the_difference(tmp_path: Path) -> None:
+    RunDirectory(tmp_path).claim(config(), resume=False, overwrite=False)
+    other = config(model={"class": "A", "arguments": {"size": 2}}, run={"preset": "best"})
+    with pytest.raises(
+        FileExistsError, match=r"other settings: model\.arguments\.size was 1, is 2; run\.preset was None"
+    ):
+        RunDirectory(tmp_path).claim(other, resume=False, overwrite=False)
+    with pytest.raises(ValueError, match=r"model\.arguments\.size was 1, is 2; .* overwrite=True"):
+        RunDirectory(tmp_path).claim(other, resume=True, overwrite=False)
+    assert read_config(tmp_path) == config()
+    with pytest.raises(FileExistsError, match=r"already holds a run of these settings; resume=True goes on with it"):
+        RunDirectory(tmp_path).claim(config(), resume=False, overwrite=False)
+    RunDirectory(tmp_path).claim(config(), resume=True, overwrite=False)
+
+
+def test_many_differences_are_counted() -> None:
+    old, new = (config(run={str(i): value for i in range(8)}) for value in (0, 1))
+    assert len(find_differences(old, new)) == 8
+    directory = RunDirectory.__new__(RunDirectory)
+    directory.path = Path("run")
+    with pytest.raises(ValueError, match="; and 3 more; use those settings"):
+        directory._check_same(old, new, resume=True)
+
+
+def test_versions_are_recorded_and_not_compared() -> None:
+    old = config()
+    new = config() | {"versions": {"torch": "9.9"}}
+    assert set(old["versions"]) == {"pyrodis", "torch", "pyro", "python"}
+    assert find_differences(old, new) == []
+
+
+def test_overwrite_removes_the_files_of_a_run_and_no_other(tmp_path: Path) -> None:
+    model, guide = make_pair()
+    fit(model, guide, make_frames(), settings=FitSettings(**QUICK), output=tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures/swap.gif").touch()
+    (tmp_path / "figures/mine.svg").touch()
+    (tmp_path / "metrics.json").touch()
+    RunDirectory(tmp_path).claim(config(), resume=False, overwrite=True)
+    left = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+    assert left == {"config.json", "notes.txt", "figures/mine.svg"}
+
+
+def test_overwrite_trains_again(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        model, guide = make_pair()
+        settings = FitSettings(**QUICK, seed=seed)
+        fit(model, guide, make_frames(), settings=settings, output=tmp_path, overwrite=seed == 1)
+    assert read_config(tmp_path)["training"]["seed"] == 1
+    assert len(list((tmp_path / "logs").iterdir())) == 1
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_files_that_are_no_run_are_left_alone(tmp_path: Path, overwrite: bool) -> None:
+    (tmp_path / "history.csv").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"holds history\.csv but no config\.json, so it is no run of pyrodis"):
+        RunDirectory(tmp_path).claim(config(), resume=False, overwrite=overwrite)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"config\.json does not describe a run of pyrodis"):
+        RunDirectory(tmp_path).claim(config(), resume=False, overwrite=overwrite)
+    assert (tmp_path / "history.csv").read_text() == "mine"
+
+
+def test_an_output_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match=r"output must be a directory, .*file is a file; choose another path"):
+        RunDirectory(tmp_path / "file")
+    with pytest.raises(
+        OSError, match=r"output directory .*inner cannot be written \(Not a directory\); choose another"
+    ):
+        RunDirectory(tmp_path / "file" / "inner")
+
+
+def test_a_description_must_be_plain() -> None:
+    with pytest.raises(TypeError, match=r"description must hold plain JSON values only: .*Tensor"):
+        config(run={"weights": torch.zeros(1)})
+
+
+@pytest.mark.parametrize(
+    ("contents", "match"),
+    [
+        ("{", r"config\.json cannot be read, it is no JSON"),
+        ("[]", r"config\.json does not describe a run of pyrodis"),
+        (json.dumps({"format": "other"}), "does not describe a run of pyrodis"),
+        (
+            json.dumps({"format": "pyrodis.run", "format_version": 2}),
+            "has format version 2, this pyrodis reads up to 1",
+        ),
+        (
+            json.dumps({"format": "pyrodis.run", "format_version": 1}),
+            "lacks its part 'model'; it was changed or damaged",
+        ),
+    ],
+)
+def test_bad_configurations(tmp_path: Path, contents: str, match: str) -> None:
+    (tmp_path / "config.json").write_text(contents)
+    with pytest.raises(ValueError, match=match):
+        load(tmp_path)
+
+
+def test_load_wants_own_classes_and_fitting_sizes(tmp_path: Path) -> None:
+    model, guide = make_pair()
+    fit(model, guide, make_frames(), settings=FitSettings(**QUICK), output=tmp_path)
+    with pytest.raises(
+        ValueError, match=r"tiny\.TinyModel' is not a class of pyrodis; pass your own objects with load"
+    ):
+        load(tmp_path)
+    with pytest.raises(
+        ValueError, match=r"weights\.safetensors holds model\.decoder\.weight of shape \(16, 5\), expected"
+    ):
+        load(tmp_path, TinyModel(hidden_dim=4), TinyGuide(hidden_dim=4))
+    (tmp_path / "weights.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"weights\.safetensors does not exist; a run writes it when its first"):
+        load(tmp_path, *make_pair())
+    with pytest.raises(FileNotFoundError, match="does not exist; give the directory of a run"):
+        load(tmp_path / "nowhere")

@@ -1,0 +1,73 @@
+"""Settings refuse what cannot work, and the schedules follow their equations."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from pyrodis.infer.settings import FitSettings, kl_factor, learning_rate_at
+
+
+@pytest.mark.parametrize(
+    ("setting", "error", "match"),
+    [
+        ({"num_epochs": 0}, ValueError, "num_epochs must be a whole number of at least 1, got 0"),
+        ({"num_epochs": 1.5}, TypeError, "num_epochs must be a whole number of at least 1, got 1.5"),
+        ({"max_steps": -1}, ValueError, "max_steps must be a whole number of at least 1, got -1"),
+        ({"batch_size": 0}, ValueError, "batch_size must be a whole number of at least 1, got 0"),
+        ({"batch_size": True}, TypeError, "batch_size must be a whole number"),
+        ({"learning_rate": -0.1}, ValueError, "learning_rate must be a finite number above 0, got -0.1"),
+        ({"learning_rate": float("nan")}, ValueError, "learning_rate must be a finite number above 0, got nan"),
+        ({"learning_rate": "1e-3"}, TypeError, "learning_rate must be a finite number above 0, got '1e-3'"),
+        ({"schedule": "linear"}, ValueError, "schedule must be one of 'constant', 'cosine', got 'linear'"),
+        ({"warmup_steps": -2}, ValueError, "warmup_steps must be a whole number of at least 0, got -2"),
+        ({"final_learning_rate_fraction": 2.0}, ValueError, r"final_learning_rate_fraction must be in \[0, 1\], got 2"),
+        ({"gradient_clip": 0.0}, ValueError, "gradient_clip must be a finite number above 0, got 0.0"),
+        ({"kl_weights": {"z": -1.0}}, ValueError, r"kl_weights\['z'\] must be a finite number of at least 0, got -1"),
+        ({"kl_weights": 2.0}, TypeError, "kl_weights must map site names to weights, got 2.0"),
+        ({"kl_warmup_epochs": -1}, ValueError, "kl_warmup_epochs must be a whole number of at least 0"),
+        ({"analytic": "yes"}, TypeError, "analytic must be True or False, got 'yes'"),
+        ({"precision": "16"}, ValueError, "precision must be one of '32-true', 'bf16-mixed', got '16'"),
+        ({"device": "tpu"}, ValueError, "device must be one of 'auto', 'cpu', 'cuda', got 'tpu'"),
+        ({"seed": -1}, ValueError, "seed must be a whole number of at least 0, got -1"),
+        ({"patience": 0}, ValueError, "patience must be a whole number of at least 1, got 0"),
+        ({"num_workers": -1}, ValueError, "num_workers must be a whole number of at least 0"),
+        ({"checkpoint_minutes": 0}, ValueError, "checkpoint_minutes must be a finite number above 0, got 0"),
+    ],
+)
+def test_bad_settings(setting: dict[str, Any], error: type[Exception], match: str) -> None:
+    with pytest.raises(error, match=match):
+        FitSettings(**setting)
+
+
+def test_settings_cannot_be_changed_and_keep_no_hold_of_the_caller_s_weights() -> None:
+    weights = {"z": 1}
+    settings = FitSettings(kl_weights=weights)
+    weights["z"] = 5
+    assert settings.kl_weights == {"z": 1.0}
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        settings.seed = 1  # type: ignore[misc]
+
+
+def test_learning_rate_rises_and_then_follows_the_cosine() -> None:
+    settings = FitSettings(learning_rate=2.0, warmup_steps=10, final_learning_rate_fraction=0.1)
+    rates = [learning_rate_at(settings, step, 1000) for step in range(1000)]
+    assert rates[0] == pytest.approx(0.2)
+    assert max(rates) == rates[9]
+    assert rates[500] == pytest.approx(2.0 * (0.1 + 0.9 * 0.5))
+    assert rates[-1] == pytest.approx(0.2, rel=1e-3)
+
+
+def test_constant_schedule_does_not_depend_on_the_length() -> None:
+    settings = FitSettings(learning_rate=2.0, warmup_steps=0, schedule="constant")
+    assert {learning_rate_at(settings, step, length) for step in (0, 9) for length in (10, 99)} == {2.0}
+
+
+def test_kl_factor_rises_to_one_and_is_never_zero() -> None:
+    settings = FitSettings(kl_warmup_epochs=2)
+    assert [kl_factor(settings, step, 3) for step in range(8)] == pytest.approx(
+        [1 / 6, 1 / 3, 0.5, 2 / 3, 5 / 6, 1, 1, 1]
+    )
+    assert kl_factor(FitSettings(), 0, 3) == 1.0
