@@ -221,7 +221,8 @@ def _check_sites(model: nn.Module, guide: nn.Module, x: torch.Tensor) -> None:
     q, p = latent_sites(guide_trace), set(latent_sites(model_trace))
     _require(set(q) == p, f"the guide samples {sorted(q)}, the model {sorted(p)}; they must be the same")
     for name, site in q.items():
-        ours, theirs = site["fn"], model_trace.nodes[name]["fn"]
+        ours: Any = site["fn"]
+        theirs: Any = model_trace.nodes[name]["fn"]
         _require(
             ours.shape() == theirs.shape(),
             f"site '{name}' has shape {ours.shape()} in the guide, {theirs.shape()} in the model",
@@ -284,7 +285,7 @@ def _check_training(model: nn.Module, guide: nn.Module, x: torch.Tensor) -> None
     _require(torch.allclose(ours, loss, rtol=1e-5), f"NamedELBO gives {ours.item()}, Trace_ELBO {loss.item()}")
     before = {name: p.detach().clone() for name, p in trainable.items()}
     torch.manual_seed(0)
-    step_loss = SVI(model, guide, pyro.optim.SGD({"lr": 1e-4}), Trace_ELBO()).step(x)
+    step_loss = SVI(model, guide, pyro.optim.PyroOptim(torch.optim.SGD, {"lr": 1e-4}), Trace_ELBO()).step(x)
     _require(
         abs(step_loss - loss.item()) <= 1e-4 * abs(loss.item()),
         f"SVI gives the loss {step_loss}, the module {loss.item()}",

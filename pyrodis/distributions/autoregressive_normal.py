@@ -8,6 +8,8 @@ import torch
 from pyro.distributions import Independent, Normal, TorchDistribution
 from torch.distributions import constraints
 
+from pyrodis.ops import check_positive_int
+
 
 class Transition(Protocol):
     """What `AutoregressiveNormal` needs of a network: the same mapping, a whole sequence or one step at a time."""
@@ -21,7 +23,7 @@ class Transition(Protocol):
     def step(
         self, previous: torch.Tensor, context: torch.Tensor | None, state: Any
     ) -> tuple[torch.Tensor, torch.Tensor, Any]:
-        """Map z_{t-1} (N, D), the context of frame t (N, C) and the state to loc and scale (N, D) and the next state."""
+        """Map z_{t-1} (N, D), the context of frame t (N, C) and the state to loc, scale (N, D) and the next state."""
         ...
 
     def parameters(self) -> Any:
@@ -49,7 +51,8 @@ class AutoregressiveNormal(TorchDistribution):
         context: (batch, T, C). Event shape (T, D); batch shape that of the context without its last two dimensions.
 
     Raises:
-        ValueError: If the context does not have `num_frames` frames.
+        TypeError: If `num_frames` is not an int.
+        ValueError: If `num_frames` is not positive, or the context does not have that many frames.
 
     Source:
         Li and Mandt, Disentangled Sequential Autoencoder (2018), for the prior over z; here one distribution serves the
@@ -74,6 +77,7 @@ class AutoregressiveNormal(TorchDistribution):
         context: torch.Tensor | None = None,
         validate_args: bool | None = None,
     ) -> None:
+        check_positive_int("num_frames", num_frames)
         if context is not None and (context.ndim < 2 or context.shape[-2] != num_frames):
             raise ValueError(
                 f"context must have shape (..., T, C) with T = {num_frames}, got {tuple(context.shape)}; "
@@ -82,12 +86,12 @@ class AutoregressiveNormal(TorchDistribution):
         self.transition = transition
         self.num_frames = num_frames
         self.context = context
-        self._last: tuple[torch.Tensor, Independent] | None = None
+        self._last: tuple[torch.Tensor, Independent, bool] | None = None
         batch_shape = torch.Size() if context is None else context.shape[:-2]
         super().__init__(batch_shape, torch.Size((num_frames, transition.dim)), validate_args=validate_args)
 
     def expand(
-        self, batch_shape: torch.Size | tuple[int, ...], _instance: AutoregressiveNormal | None = None
+        self, batch_shape: torch.Size | list[int] | tuple[int, ...], _instance: AutoregressiveNormal | None = None
     ) -> AutoregressiveNormal:
         """Return the same distribution with a larger batch shape; the context is a view, not a copy.
 
@@ -106,7 +110,7 @@ class AutoregressiveNormal(TorchDistribution):
         new._validate_args = self._validate_args
         return new
 
-    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = torch.Size()) -> torch.Tensor:
+    def rsample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = torch.Size()) -> torch.Tensor:
         """Draw sequences, differentiably, frame by frame.
 
         Args:
@@ -116,14 +120,14 @@ class AutoregressiveNormal(TorchDistribution):
             Draws of shape sample_shape + batch_shape + (T, D).
         """
         value, loc, scale = self._unroll(torch.Size(sample_shape), draw=True)
-        self._last = (value, Normal(loc, scale, validate_args=False).to_event(2))
+        self._last = (value, Normal(loc, scale, validate_args=False).to_event(2), torch.is_grad_enabled())
         return value
 
     @property
     def mean_path(self) -> torch.Tensor:
         """The path on which every frame is the mean given the path before, batch_shape + (T, D).
 
-        It is the mean of the sequence only where loc is linear in the frames before; it is what `pyrodis.encode` returns.
+        It is the mean of the sequence only where loc is linear in the frames before; `pyrodis.encode` returns it.
         """
         return self._unroll(torch.Size(), draw=False)[0]
 
@@ -140,10 +144,14 @@ class AutoregressiveNormal(TorchDistribution):
             ValueError: If the last two dimensions of `value` are not (T, D).
         """
         if self._last is not None and self._last[0] is value:
-            return self._last[1]
+            # Parameters that were computed without gradients would silently leave the network untrained.
+            _, known, has_gradient = self._last
+            if has_gradient or not torch.is_grad_enabled():
+                return known
         if value.shape[-2:] != self.event_shape:
             raise ValueError(
-                f"value must have shape (..., T, D) = (..., {self.num_frames}, {self.transition.dim}), got {tuple(value.shape)}"
+                f"value must have shape (..., T, D) = (..., {self.num_frames}, {self.transition.dim}), "
+                f"got {tuple(value.shape)}"
             )
         shape = torch.broadcast_shapes(value.shape[:-2], self.batch_shape)
         value = value.expand(*shape, *self.event_shape)

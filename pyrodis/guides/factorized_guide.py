@@ -6,14 +6,14 @@ import pyro
 import torch
 from torch import nn
 
-from pyrodis.guides.static_posterior import StaticPosterior, encode_frames
 from pyrodis.distributions import AutoregressiveNormal
+from pyrodis.guides.static_posterior import StaticPosterior, encode_frames, feature_dim_of
 from pyrodis.nn import RecurrentTransition
 from pyrodis.ops import check_positive_int, register_parameters
 
 
 class FactorizedGuide(nn.Module):
-    r"""The factorized guide: f and z are independent given x, and a frame's code depends on its frame and on the codes before.
+    r"""The factorized guide: f and z are independent given x, and a frame's code sees its frame and the codes before.
 
     $$q(f, z_{1:T} \mid x_{1:T}) = q(f \mid x_{1:T}) \prod_t q(z_t \mid z_{<t}, x_t)$$
 
@@ -32,7 +32,7 @@ class FactorizedGuide(nn.Module):
         x: (B, T, C, H, W) in [0, 1].
 
     Raises:
-        TypeError: If x is not a floating-point tensor.
+        TypeError: If a size is not an int or x is not a floating-point tensor.
         ValueError: If a size is not positive or x has another shape.
 
     Source:
@@ -40,7 +40,8 @@ class FactorizedGuide(nn.Module):
 
     Example:
         >>> from pyrodis.nn import ConvEncoder
-        >>> guide = FactorizedGuide(ConvEncoder((1, 8, 8), 4, base_channels=2), static_dim=3, dynamic_dim=2, hidden_dim=8)
+        >>> encoder = ConvEncoder((1, 8, 8), 4, base_channels=2)
+        >>> guide = FactorizedGuide(encoder, static_dim=3, dynamic_dim=2, hidden_dim=8)
         >>> guide(torch.zeros(2, 5, 1, 8, 8))["z"].shape
         torch.Size([2, 5, 2])
     """
@@ -51,8 +52,9 @@ class FactorizedGuide(nn.Module):
         self.static_dim = check_positive_int("static_dim", static_dim)
         self.dynamic_dim = check_positive_int("dynamic_dim", dynamic_dim)
         self.hidden_dim = check_positive_int("hidden_dim", hidden_dim)
-        self.static = StaticPosterior(encoder.feature_dim, static_dim, hidden_dim)
-        self.transition = RecurrentTransition(dynamic_dim, encoder.feature_dim, hidden_dim)
+        feature_dim = feature_dim_of(encoder)
+        self.static = StaticPosterior(feature_dim, static_dim, hidden_dim)
+        self.transition = RecurrentTransition(dynamic_dim, feature_dim, hidden_dim)
 
     def forward(self, x: torch.Tensor, batch_size: int | None = None) -> dict[str, torch.Tensor]:
         """Draw f and z given clips.

@@ -7,7 +7,7 @@ import torch
 from pyro.distributions import Normal
 from torch import nn
 
-from pyrodis.guides.static_posterior import StaticPosterior, encode_frames
+from pyrodis.guides.static_posterior import StaticPosterior, encode_frames, feature_dim_of
 from pyrodis.nn import LocScale
 from pyrodis.ops import check_positive_int, register_parameters
 
@@ -31,7 +31,7 @@ class FramewiseGuide(nn.Module):
         x: (B, T, C, H, W) in [0, 1].
 
     Raises:
-        TypeError: If x is not a floating-point tensor.
+        TypeError: If a size is not an int or x is not a floating-point tensor.
         ValueError: If a size is not positive or x has another shape.
 
     Source:
@@ -39,7 +39,8 @@ class FramewiseGuide(nn.Module):
 
     Example:
         >>> from pyrodis.nn import ConvEncoder
-        >>> guide = FramewiseGuide(ConvEncoder((1, 8, 8), 4, base_channels=2), static_dim=3, dynamic_dim=2, hidden_dim=8)
+        >>> encoder = ConvEncoder((1, 8, 8), 4, base_channels=2)
+        >>> guide = FramewiseGuide(encoder, static_dim=3, dynamic_dim=2, hidden_dim=8)
         >>> guide(torch.zeros(2, 5, 1, 8, 8))["z"].shape
         torch.Size([2, 5, 2])
     """
@@ -50,8 +51,9 @@ class FramewiseGuide(nn.Module):
         self.static_dim = check_positive_int("static_dim", static_dim)
         self.dynamic_dim = check_positive_int("dynamic_dim", dynamic_dim)
         self.hidden_dim = check_positive_int("hidden_dim", hidden_dim)
-        self.static = StaticPosterior(encoder.feature_dim, static_dim, hidden_dim)
-        self.hidden = nn.Sequential(nn.Linear(encoder.feature_dim, hidden_dim), nn.Tanh())
+        feature_dim = feature_dim_of(encoder)
+        self.static = StaticPosterior(feature_dim, static_dim, hidden_dim)
+        self.hidden = nn.Sequential(nn.Linear(feature_dim, hidden_dim), nn.Tanh())
         self.head = LocScale(hidden_dim, dynamic_dim)
 
     def forward(self, x: torch.Tensor, batch_size: int | None = None) -> dict[str, torch.Tensor]:

@@ -6,8 +6,8 @@ import pyro
 import torch
 from torch import nn
 
-from pyrodis.guides.static_posterior import StaticPosterior, encode_frames, join_static
 from pyrodis.distributions import AutoregressiveNormal
+from pyrodis.guides.static_posterior import StaticPosterior, encode_frames, feature_dim_of, join_static
 from pyrodis.nn import BidirectionalLSTM, RecurrentTransition
 from pyrodis.ops import check_positive_int, register_parameters
 
@@ -32,16 +32,17 @@ class FullGuide(nn.Module):
         x: (B, T, C, H, W) in [0, 1].
 
     Raises:
-        TypeError: If x is not a floating-point tensor.
+        TypeError: If a size is not an int or x is not a floating-point tensor.
         ValueError: If a size is not positive or x has another shape.
 
     Source:
-        Das and Dandi, section II.A, whose text writes q(z_t | z_{<t}, x_t, f) and whose network reads all frames in both
-        directions; the text's fed-back z is built here, the published network's absence of it is `SmoothingGuide`.
+        Das and Dandi, section II.A, whose text writes q(z_t | z_{<t}, x_t, f) and whose network reads all frames both
+        ways; the text's fed-back z is built here; the published network, which lacks it, is `SmoothingGuide`.
 
     Example:
         >>> from pyrodis.nn import ConvEncoder
-        >>> guide = FullGuide(ConvEncoder((1, 8, 8), 4, base_channels=2), static_dim=3, dynamic_dim=2, hidden_dim=8)
+        >>> encoder = ConvEncoder((1, 8, 8), 4, base_channels=2)
+        >>> guide = FullGuide(encoder, static_dim=3, dynamic_dim=2, hidden_dim=8)
         >>> guide(torch.zeros(2, 5, 1, 8, 8))["z"].shape
         torch.Size([2, 5, 2])
     """
@@ -52,8 +53,9 @@ class FullGuide(nn.Module):
         self.static_dim = check_positive_int("static_dim", static_dim)
         self.dynamic_dim = check_positive_int("dynamic_dim", dynamic_dim)
         self.hidden_dim = check_positive_int("hidden_dim", hidden_dim)
-        self.static = StaticPosterior(encoder.feature_dim, static_dim, hidden_dim)
-        self.reader = BidirectionalLSTM(encoder.feature_dim + static_dim, hidden_dim)
+        feature_dim = feature_dim_of(encoder)
+        self.static = StaticPosterior(feature_dim, static_dim, hidden_dim)
+        self.reader = BidirectionalLSTM(feature_dim + static_dim, hidden_dim)
         self.transition = RecurrentTransition(dynamic_dim, 2 * hidden_dim, hidden_dim)
 
     def forward(self, x: torch.Tensor, batch_size: int | None = None) -> dict[str, torch.Tensor]:

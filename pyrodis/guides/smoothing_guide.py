@@ -7,7 +7,7 @@ import torch
 from pyro.distributions import Normal
 from torch import nn
 
-from pyrodis.guides.static_posterior import StaticPosterior, encode_frames, join_static
+from pyrodis.guides.static_posterior import StaticPosterior, encode_frames, feature_dim_of, join_static
 from pyrodis.nn import BidirectionalLSTM, LocScale
 from pyrodis.ops import check_positive_int, register_parameters, without_autocast
 
@@ -17,8 +17,8 @@ class SmoothingGuide(nn.Module):
 
     $$q(f, z_{1:T} \mid x_{1:T}) = q(f \mid x_{1:T}) \prod_t q(z_t \mid f, x_{1:T})$$
 
-    A bidirectional LSTM reads the features of x_t beside f; a plain recurrent network over its states gives loc and scale;
-    no sample is fed back.
+    A bidirectional LSTM reads the features of x_t beside f; a plain recurrent network over its states gives loc and
+    scale; no sample is fed back.
 
     Sites: "f", batch (B), event (S); "z", batch (B), event (T, D). Plate: "data", dim -1.
 
@@ -32,7 +32,7 @@ class SmoothingGuide(nn.Module):
         x: (B, T, C, H, W) in [0, 1].
 
     Raises:
-        TypeError: If x is not a floating-point tensor.
+        TypeError: If a size is not an int or x is not a floating-point tensor.
         ValueError: If a size is not positive or x has another shape.
 
     Source:
@@ -40,7 +40,8 @@ class SmoothingGuide(nn.Module):
 
     Example:
         >>> from pyrodis.nn import ConvEncoder
-        >>> guide = SmoothingGuide(ConvEncoder((1, 8, 8), 4, base_channels=2), static_dim=3, dynamic_dim=2, hidden_dim=8)
+        >>> encoder = ConvEncoder((1, 8, 8), 4, base_channels=2)
+        >>> guide = SmoothingGuide(encoder, static_dim=3, dynamic_dim=2, hidden_dim=8)
         >>> guide(torch.zeros(2, 5, 1, 8, 8))["z"].shape
         torch.Size([2, 5, 2])
     """
@@ -51,8 +52,9 @@ class SmoothingGuide(nn.Module):
         self.static_dim = check_positive_int("static_dim", static_dim)
         self.dynamic_dim = check_positive_int("dynamic_dim", dynamic_dim)
         self.hidden_dim = check_positive_int("hidden_dim", hidden_dim)
-        self.static = StaticPosterior(encoder.feature_dim, static_dim, hidden_dim)
-        self.reader = BidirectionalLSTM(encoder.feature_dim + static_dim, hidden_dim)
+        feature_dim = feature_dim_of(encoder)
+        self.static = StaticPosterior(feature_dim, static_dim, hidden_dim)
+        self.reader = BidirectionalLSTM(feature_dim + static_dim, hidden_dim)
         self.recurrence = nn.RNN(2 * hidden_dim, hidden_dim, batch_first=True)
         self.head = LocScale(hidden_dim, dynamic_dim)
 

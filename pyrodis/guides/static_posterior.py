@@ -7,7 +7,7 @@ from pyro.distributions import Independent, Normal
 from torch import nn
 
 from pyrodis.nn import BidirectionalLSTM, LocScale
-from pyrodis.ops import check_frames_shape
+from pyrodis.ops import check_frames_shape, check_positive_int
 
 
 class StaticPosterior(nn.Module):
@@ -51,7 +51,7 @@ def encode_frames(encoder: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """Return the features of every frame of a batch of clips, in one call of the encoder.
 
     Args:
-        encoder: Maps frames (..., C, H, W) to features (..., feature_dim); its `frame_shape`, if it has one, is checked.
+        encoder: Maps frames (..., C, H, W) to features (..., feature_dim); of its `frame_shape`, if it has one.
         x: Clips.
 
     Shape:
@@ -70,6 +70,27 @@ def encode_frames(encoder: nn.Module, x: torch.Tensor) -> torch.Tensor:
         torch.Size([2, 5, 4])
     """
     return encoder(check_frames_shape(x, getattr(encoder, "frame_shape", None)))
+
+
+def feature_dim_of(encoder: nn.Module) -> int:
+    """Return the size of an encoder's features, which guides need to build their other networks.
+
+    Args:
+        encoder: Any module with an attribute `feature_dim`.
+
+    Returns:
+        The size.
+
+    Raises:
+        TypeError: If the encoder does not tell it as an int.
+        ValueError: If it is not positive.
+
+    Example:
+        >>> from pyrodis.nn import ConvEncoder
+        >>> feature_dim_of(ConvEncoder((1, 8, 8), 4, base_channels=2))
+        4
+    """
+    return check_positive_int("encoder.feature_dim", getattr(encoder, "feature_dim", None))
 
 
 def join_static(features: torch.Tensor, f: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from pyro import poutine
 from pyro.infer import ELBO
+from pyro.poutine.replay_messenger import ReplayMessenger
 from torch.distributions import kl_divergence
 
 from pyrodis.infer.sites import is_factor, latent_sites, sample_sites
@@ -61,7 +62,8 @@ class NamedELBO(ELBO):
         analytic: Whether to use closed forms.
 
     Raises:
-        ValueError: If a latent site is missing in one program, is not reparametrized, or is weighted on one side only.
+        ValueError: If a latent site is missing in one program, has another event shape there, is not reparametrized, or
+            is weighted on one side only; if a penalty has the sign of the other side, or the name of another term.
 
     Source:
         Kingma and Welling (2014); the per-frame form is that of Chung et al. (2015).
@@ -97,41 +99,7 @@ class NamedELBO(ELBO):
         Returns:
             The terms in nats per datum, averaged over the batch.
         """
-        model_trace, guide_trace = self._get_trace(model, guide, args, kwargs)
-        num_data = _num_data(guide_trace, args)
-        values: dict[str, torch.Tensor] = {}
-        weights: dict[str, float] = {}
-        analytic = set()
-        for name, site in sample_sites(model_trace).items():
-            if is_factor(site):
-                values[name], weights[name] = (
-                    -_masked_sum(site["fn"].log_prob(site["value"]), site["mask"]),
-                    _weight(site),
-                )
-            elif site["is_observed"]:
-                key = "nll" if "nll" not in values else f"nll_{name}"
-                values[key], weights[key] = (
-                    -_masked_sum(site["fn"].log_prob(site["value"]), site["mask"]),
-                    _weight(site),
-                )
-            else:
-                pair = _check_pair(name, site, guide_trace)
-                kl, exact = self._kl(pair, site)
-                values[f"kl_{name}"], weights[f"kl_{name}"] = kl, _weight(site)
-                analytic |= {name} if exact else set()
-        for name, site in sample_sites(guide_trace).items():
-            if is_factor(site):
-                values[name], weights[name] = (
-                    _masked_sum(site["fn"].log_prob(site["value"]), site["mask"]),
-                    _weight(site),
-                )
-            elif name not in model_trace.nodes:
-                raise ValueError(
-                    f"the guide has a latent site '{name}' that the model lacks; it has {list(latent_sites(model_trace))}"
-                )
-        values = {name: value / num_data for name, value in values.items()}
-        total = torch.stack([weights[name] * value for name, value in values.items() if weights[name] != 0]).sum()
-        return Terms(values, weights, total, frozenset(analytic))
+        return self._terms(model, guide, args, kwargs)[0]
 
     def differentiable_loss(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Return the objective summed over the batch, as Pyro's estimators do.
@@ -145,8 +113,8 @@ class NamedELBO(ELBO):
         Returns:
             The negative ELBO in nats, summed over the batch, shape ().
         """
-        terms = self.terms(model, guide, *args, **kwargs)
-        return terms.total * (args[0].shape[0] if args else 1)
+        terms, num_data = self._terms(model, guide, args, kwargs)
+        return terms.total * num_data
 
     def loss(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> float:
         """Return the objective summed over the batch as a number, without gradients.
@@ -179,9 +147,38 @@ class NamedELBO(ELBO):
         loss.backward()
         return loss.item()
 
+    def _terms(self, model: Program, guide: Program, args: Any, kwargs: Any) -> tuple[Terms, int]:
+        """Return the terms per datum, and the number of data."""
+        model_trace, guide_trace = self._get_trace(model, guide, args, kwargs)
+        found: dict[str, tuple[torch.Tensor, float]] = {}
+        analytic = set()
+        for name, site in sample_sites(model_trace).items():
+            if is_factor(site):
+                _check_side(name, site, in_guide=False)
+                _add(found, name, -_log_prob(site), site)
+            elif site["is_observed"]:
+                _add(found, f"nll_{name}" if "nll" in found else "nll", -_log_prob(site), site)
+            else:
+                kl, exact = self._kl(_check_pair(name, site, guide_trace), site)
+                _add(found, f"kl_{name}", kl, site)
+                analytic |= {name} if exact else set()
+        for name, site in sample_sites(guide_trace).items():
+            if is_factor(site):
+                _check_side(name, site, in_guide=True)
+                _add(found, name, _log_prob(site), site)
+            elif name not in model_trace.nodes:
+                have = list(latent_sites(model_trace))
+                raise ValueError(f"the guide has a latent site '{name}' that the model lacks; it has {have}")
+        num_data = _num_data(guide_trace, (*args, *kwargs.values()))
+        values = {name: value / num_data for name, (value, _) in found.items()}
+        weights = {name: weight for name, (_, weight) in found.items()}
+        total = torch.stack([weights[name] * value for name, value in values.items() if weights[name] != 0]).sum()
+        return Terms(values, weights, total, frozenset(analytic)), num_data
+
     def _get_trace(self, model: Program, guide: Program, args: Any, kwargs: Any) -> tuple[Any, Any]:
         guide_trace = poutine.trace(guide).get_trace(*args, **kwargs)
-        model_trace = poutine.trace(poutine.replay(model, trace=guide_trace)).get_trace(*args, **kwargs)
+        with _CheckedReplay(trace=guide_trace):
+            model_trace = poutine.trace(model).get_trace(*args, **kwargs)
         return model_trace, guide_trace
 
     def _kl(self, guide_site: Any, model_site: Any) -> tuple[torch.Tensor, bool]:
@@ -193,6 +190,22 @@ class NamedELBO(ELBO):
             except NotImplementedError:
                 pass
         return _masked_sum(q.log_prob(value) - p.log_prob(value), mask), False
+
+
+class _CheckedReplay(ReplayMessenger):
+    """Replay that says so, in one sentence, where a value of the guide does not fit the model's site."""
+
+    def _pyro_sample(self, msg: Any) -> None:
+        super()._pyro_sample(msg)
+        if not msg["done"] or msg["is_observed"] or type(msg["fn"]).__name__ == "_Subsample":
+            return
+        trace: Any = self.trace
+        given, wanted = trace.nodes[msg["name"]]["fn"].event_shape, msg["fn"].event_shape
+        if given != wanted:
+            raise ValueError(
+                f"site '{msg['name']}' has event shape {tuple(given)} in the guide and {tuple(wanted)} in the model; "
+                "build both with the same sizes"
+            )
 
 
 def _conditional(fn: Any, value: torch.Tensor) -> Any:
@@ -211,6 +224,18 @@ def _masked_sum(value: torch.Tensor, mask: Any) -> torch.Tensor:
     if isinstance(mask, torch.Tensor):  # a mask of False is a weight of 0: the unweighted value is still worth knowing
         value = torch.where(mask, value, value.new_zeros(()))
     return value.sum()
+
+
+def _add(found: dict[str, tuple[torch.Tensor, float]], name: str, value: torch.Tensor, site: Any) -> None:
+    if name in found:
+        raise ValueError(f"two terms of the objective have the name '{name}'; give the penalty another one")
+    found[name] = value, _weight(site)
+
+
+def _check_side(name: str, site: Any, in_guide: bool) -> None:
+    if bool(site["fn"].has_rsample) != in_guide:
+        here, there = ("guide", "model") if in_guide else ("model", "guide")
+        raise ValueError(f"factor '{name}' is in the {here}, with the sign of the {there}; add it with side=\"{here}\"")
 
 
 def _check_pair(name: str, model_site: Any, guide_trace: Any) -> Any:
@@ -236,4 +261,4 @@ def _num_data(trace: Any, args: tuple[Any, ...]) -> int:
         for frame in site["cond_indep_stack"]:
             if frame.name == "data":
                 return frame.size
-    return args[0].shape[0] if args and isinstance(args[0], torch.Tensor) else 1
+    return next((len(arg) for arg in args if isinstance(arg, torch.Tensor)), 1)

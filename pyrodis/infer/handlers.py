@@ -15,10 +15,14 @@ class _ScaleSites(Messenger):
     def __init__(self, weights: Mapping[str, float]) -> None:
         super().__init__()
         self.weights = weights
+        self.latents: list[str] = []
 
     def _pyro_sample(self, msg: Any) -> None:
+        if msg["is_observed"] or type(msg["fn"]).__name__ == "_Subsample":
+            return
+        self.latents.append(msg["name"])
         weight = self.weights.get(msg["name"])
-        if weight is None or msg["is_observed"]:
+        if weight is None:
             return
         if weight == 0:  # a scale of 0 is refused by Pyro: a mask says the same
             msg["mask"] = False
@@ -52,9 +56,16 @@ class ScaledLatents(nn.Module):
 
         Returns:
             What the program returns.
+
+        Raises:
+            ValueError: If a weight names no latent site of the program.
         """
-        with _ScaleSites(self.weights):
-            return self.program(*args, **kwargs)
+        with _ScaleSites(self.weights) as handler:
+            output = self.program(*args, **kwargs)
+        unknown = sorted(set(self.weights) - set(handler.latents))
+        if unknown:
+            raise ValueError(f"weights must name latent sites of the program, {handler.latents}, got {unknown}")
+        return output
 
 
 def scale_latents(program: nn.Module, weights: Mapping[str, float]) -> ScaledLatents:

@@ -73,7 +73,8 @@ def decode(model: nn.Module, latents: Mapping[str, torch.Tensor]) -> torch.Tenso
         Frames (B, T, C, H, W), or images (B, C, H, W) for models of images, with a leading N if the latents have it.
 
     Raises:
-        ValueError: If a site of the model has no value, or a value has no site.
+        TypeError: If a value is not a tensor.
+        ValueError: If a site of the model has no value, a value has no site, or a shape or a batch size is wrong.
 
     Example:
         >>> from pyrodis.models import DSVAE, NormalPixels, StandardPrior
@@ -145,6 +146,8 @@ def swap(model: nn.Module, guide: nn.Module, x_a: torch.Tensor, x_b: torch.Tenso
     """
     if isinstance(take, str):
         raise TypeError(f'take must be a list of site names, got the string "{take}"; write take=["{take}"]')
+    check_frames(x_a, name="x_a")
+    check_frames(x_b, name="x_b")
     if x_a.shape != x_b.shape:
         raise ValueError(f"x_a and x_b must have the same shape, got {tuple(x_a.shape)} and {tuple(x_b.shape)}")
     latents, other = encode(guide, x_a), encode(guide, x_b)
@@ -208,6 +211,8 @@ def _check_latents(sites: Mapping[str, Any], latents: Mapping[str, torch.Tensor]
     sizes = {}
     for name, site in sites.items():
         event_shape, value = site["fn"].event_shape, latents[name]
+        if not isinstance(value, torch.Tensor):
+            raise TypeError(f"latent '{name}' must be a torch tensor, got {type(value).__name__}")
         if value.ndim <= len(event_shape) or value.shape[-1] != event_shape[-1]:
             expected = ", ".join(["...", "B", *map(str, event_shape)])
             raise ValueError(f"latent '{name}' must have shape ({expected}), got {tuple(value.shape)}")

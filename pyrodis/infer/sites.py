@@ -10,7 +10,7 @@ OBSERVED = "x"
 
 
 def sample_sites(trace: Any) -> dict[str, Any]:
-    """Return the sample statements of a trace, without the bookkeeping of plates.
+    """Return the sample statements of a trace, without plates and `pyro.deterministic`.
 
     Args:
         trace: A Pyro trace.
@@ -30,7 +30,9 @@ def sample_sites(trace: Any) -> dict[str, Any]:
     return {
         name: site
         for name, site in trace.nodes.items()
-        if site["type"] == "sample" and type(site["fn"]).__name__ != "_Subsample"
+        if site["type"] == "sample"
+        and type(site["fn"]).__name__ != "_Subsample"
+        and not (site["infer"] or {}).get("_deterministic")
     }
 
 

@@ -18,8 +18,8 @@ class DSVAE(nn.Module):
 
     $$\log p(x, f, z) = \log p(f) + \log p(z_{1:T}) + \sum_t \log p(x_t \mid f, z_t)$$
 
-    f is drawn once and enters every frame: it can hold only what stays. z has a value for every frame, so it can hold what
-    moves, and, unless guide or objective prevent it, what stays as well.
+    f is drawn once and enters every frame: it can hold only what stays. z has a value for every frame, so it can hold
+    what moves, and, unless guide or objective prevent it, what stays as well.
 
     Sites: "f", batch (B), event (S); "z", batch (B), event (T, D); "x", observed, batch (B), event (T, C, H, W). Plate:
     "data", dim -1.
@@ -36,8 +36,9 @@ class DSVAE(nn.Module):
         x: (B, T, C, H, W) in [0, 1].
 
     Raises:
-        TypeError: If x is not a floating-point tensor.
-        ValueError: If a size is not positive, or x has another shape, or neither x nor batch_size is given.
+        TypeError: If a size is not an int or x is not a floating-point tensor.
+        ValueError: If a size is not positive or does not fit decoder and prior, or x has another shape, or neither x
+            nor batch_size is given.
 
     Source:
         Li and Mandt, Disentangled Sequential Autoencoder (2018); Das and Dandi, section II (independent standard normal
@@ -69,6 +70,8 @@ class DSVAE(nn.Module):
         self.static_dim = check_positive_int("static_dim", static_dim)
         self.dynamic_dim = check_positive_int("dynamic_dim", dynamic_dim)
         self.num_frames = check_positive_int("num_frames", num_frames)
+        _check_size("decoder", "code_dim", decoder, "static_dim + dynamic_dim", static_dim + dynamic_dim)
+        _check_size("prior", "dynamic_dim", prior, "dynamic_dim", dynamic_dim)
         self.register_buffer("zero", torch.zeros(()), persistent=False)
 
     def forward(self, x: torch.Tensor | None = None, batch_size: int | None = None) -> dict[str, torch.Tensor]:
@@ -83,7 +86,7 @@ class DSVAE(nn.Module):
         """
         register_parameters(self)
         if x is not None:
-            batch_size, num_frames = check_frames_shape(x).shape[:2]
+            batch_size, num_frames = check_frames_shape(x, getattr(self.decoder, "frame_shape", None)).shape[:2]
         elif batch_size is None:
             raise ValueError("pass clips x, or batch_size to draw clips from the prior; got neither")
         else:
@@ -95,6 +98,13 @@ class DSVAE(nn.Module):
             pixels = self.likelihood(self.decoder(join_codes(f, z))).to_event(4)
             drawn = pyro.sample("x", pixels, obs=x)
         return {"f": f, "z": z, "x": drawn, "reconstruction": pixels.mean}
+
+
+def _check_size(part: str, attribute: str, module: nn.Module, name: str, size: int) -> None:
+    """Raise unless a part that tells its size has the size that the model needs."""
+    found = getattr(module, attribute, size)
+    if found != size:
+        raise ValueError(f"{part}.{attribute} must be {name} = {size}, got {found}; build the {part} with {size}")
 
 
 def join_codes(f: torch.Tensor, z: torch.Tensor) -> torch.Tensor:

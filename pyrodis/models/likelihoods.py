@@ -16,9 +16,9 @@ class NormalPixels(nn.Module):
 
     $$p(x \mid h) = \prod_i \mathcal N(x_i; \sigma(h_i), \mathrm{scale}^2)$$
 
-    A squared-error loss is scale = sqrt(1/2). The smaller the scale, the more a wrong pixel costs against the KL terms, so
-    the sooner a model cares for details of few pixels. A learned scale is one parameter for all pixels, whose optimum
-    is the root mean squared error of the reconstruction.
+    A squared-error loss is scale = sqrt(1/2). The smaller the scale, the more a wrong pixel costs against the KL terms,
+    so the sooner a model cares for details of few pixels. A learned scale is one parameter for all pixels, whose
+    optimum is the root mean squared error of the reconstruction.
 
     Args:
         scale: Standard deviation of a pixel, in units of pixels in [0, 1]; the starting value if it is learned.

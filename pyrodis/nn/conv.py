@@ -30,7 +30,8 @@ class ConvEncoder(nn.Module):
         (..., C, H, W) to (..., feature_dim).
 
     Raises:
-        ValueError: If a size is not positive or the frame is not square with a power of two.
+        TypeError: If a size is not an int.
+        ValueError: If a size is not positive, frames are not square with a power of two, or have another shape.
 
     Source:
         The encoder of Radford et al. (2016), with LeakyReLU(0.2) and a feature vector in place of a class score.
@@ -74,6 +75,11 @@ class ConvEncoder(nn.Module):
         Returns:
             Tensor of shape (..., feature_dim), in full precision.
         """
+        if frames.shape[-3:] != self.frame_shape:
+            raise ValueError(
+                f"frames must have shape (..., C, H, W) = (..., {', '.join(map(str, self.frame_shape))}), "
+                f"got {tuple(frames.shape)}; resize them or build the encoder for their frame_shape"
+            )
         leading = frames.shape[:-3]
         flat = frames.reshape(-1, *self.frame_shape).contiguous(memory_format=torch.channels_last)
         features = self.linear(self.convolutions(flat).flatten(1))
@@ -96,7 +102,8 @@ class ConvDecoder(nn.Module):
         (..., code_dim) to (..., C, H, W).
 
     Raises:
-        ValueError: If a size is not positive or the frame is not square with a power of two.
+        TypeError: If a size is not an int.
+        ValueError: If a size is not positive, frames are not square with a power of two, or codes have another size.
 
     Source:
         The generator of Radford et al. (2016); its first transposed convolution, on one pixel, is written as the linear
@@ -142,6 +149,11 @@ class ConvDecoder(nn.Module):
         Returns:
             Tensor of shape (..., C, H, W), in full precision.
         """
+        if codes.shape[-1:] != (self.code_dim,):
+            raise ValueError(
+                f"codes must have shape (..., code_dim) = (..., {self.code_dim}), got {tuple(codes.shape)}; "
+                "build the decoder with the sum of the codes' sizes"
+            )
         leading = codes.shape[:-1]
         hidden = self.linear(codes.reshape(-1, self.code_dim)).unflatten(1, (-1, 4, 4))
         output = self.convolutions(hidden.contiguous(memory_format=torch.channels_last))
@@ -158,13 +170,16 @@ def check_frame_shape(frame_shape: Sequence[int]) -> tuple[int, int, int]:
         The three sizes.
 
     Raises:
+        TypeError: If it is not a sequence of ints.
         ValueError: If it is not three positive sizes with H = W, a power of two of at least 8.
 
     Example:
         >>> check_frame_shape([3, 64, 64])
         (3, 64, 64)
     """
-    shape = tuple(int(size) for size in frame_shape)
+    if not isinstance(frame_shape, Sequence) or not all(type(size) is int for size in frame_shape):
+        raise TypeError(f"frame_shape must be three whole numbers (C, H, W), got {frame_shape!r}")
+    shape = tuple(frame_shape)
     good = (
         len(shape) == 3
         and shape[0] >= 1
@@ -174,7 +189,7 @@ def check_frame_shape(frame_shape: Sequence[int]) -> tuple[int, int, int]:
     )
     if not good:
         raise ValueError(
-            f"frame_shape must be (C, H, W) with H = W a power of two of at least 8, got {tuple(frame_shape)}; resize the frames"
+            f"frame_shape must be (C, H, W) with H = W a power of two of at least 8, got {shape}; resize the frames"
         )
     return shape  # type: ignore[return-value]
 

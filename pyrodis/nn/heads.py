@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn.functional import softplus
 
-from pyrodis.ops import full_precision, without_autocast
+from pyrodis.ops import check_positive_int, full_precision, without_autocast
 
 MIN_SCALE = 1e-4
 _INVERSE_SOFTPLUS_OF_ONE = 0.5413248546129181
@@ -27,6 +27,10 @@ class LocScale(nn.Module):
     Shape:
         features (..., input_dim) to loc (..., dim) and scale (..., dim).
 
+    Raises:
+        TypeError: If a size is not an int.
+        ValueError: If a size is not positive.
+
     Example:
         >>> loc, scale = LocScale(8, 2)(torch.zeros(3, 8))
         >>> loc.shape, bool((scale > 0).all())
@@ -35,7 +39,7 @@ class LocScale(nn.Module):
 
     def __init__(self, input_dim: int, dim: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(input_dim, 2 * dim)
+        self.linear = nn.Linear(check_positive_int("input_dim", input_dim), 2 * check_positive_int("dim", dim))
 
     def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return loc and scale.

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from pyrodis.nn.heads import LocScale
-from pyrodis.ops import full_precision, without_autocast
+from pyrodis.ops import check_positive_int, full_precision, without_autocast
 
 State = tuple[torch.Tensor, torch.Tensor]
 
@@ -23,6 +23,10 @@ class BidirectionalLSTM(nn.Module):
     Shape:
         (..., T, input_dim) to (..., T, 2 hidden_dim).
 
+    Raises:
+        TypeError: If a size is not an int.
+        ValueError: If a size is not positive.
+
     Example:
         >>> BidirectionalLSTM(4, 8)(torch.zeros(2, 5, 4)).shape
         torch.Size([2, 5, 16])
@@ -30,7 +34,8 @@ class BidirectionalLSTM(nn.Module):
 
     def __init__(self, input_dim: int, hidden_dim: int) -> None:
         super().__init__()
-        self.hidden_dim = hidden_dim
+        check_positive_int("input_dim", input_dim)
+        self.hidden_dim = check_positive_int("hidden_dim", hidden_dim)
         self.lstm = nn.LSTM(input_dim, hidden_dim, batch_first=True, bidirectional=True)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
@@ -75,17 +80,22 @@ class RecurrentTransition(nn.Module):
     Shape:
         previous (N, T, D) and context (N, T, C) to loc and scale (N, T, D).
 
+    Raises:
+        TypeError: If a size is not an int.
+        ValueError: If a size is not positive, or the context has another size or is missing.
+
     Example:
-        >>> loc, scale = RecurrentTransition(dim=2, context_dim=3, hidden_dim=8)(torch.zeros(4, 5, 2), torch.zeros(4, 5, 3))
+        >>> transition = RecurrentTransition(dim=2, context_dim=3, hidden_dim=8)
+        >>> loc, scale = transition(torch.zeros(4, 5, 2), torch.zeros(4, 5, 3))
         >>> loc.shape
         torch.Size([4, 5, 2])
     """
 
     def __init__(self, dim: int, context_dim: int = 0, hidden_dim: int = 256) -> None:
         super().__init__()
-        self.dim = dim
-        self.context_dim = context_dim
-        self.hidden_dim = hidden_dim
+        self.dim = check_positive_int("dim", dim)
+        self.context_dim = check_positive_int("context_dim", context_dim) if context_dim != 0 else 0
+        self.hidden_dim = check_positive_int("hidden_dim", hidden_dim)
         self.lstm = nn.LSTM(dim, hidden_dim, batch_first=True)
         self.hidden = nn.Sequential(nn.Linear(hidden_dim + context_dim, hidden_dim), nn.Tanh())
         self.head = LocScale(hidden_dim, dim)
@@ -123,6 +133,12 @@ class RecurrentTransition(nn.Module):
             return loc, scale, state
 
     def _parameters_of(self, states: torch.Tensor, context: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+        given = 0 if context is None else context.shape[-1]
+        if given != self.context_dim:
+            raise ValueError(
+                f"context must have {self.context_dim} values a frame, got {given}; "
+                "build the transition with the context_dim of its context, 0 for none"
+            )
         if context is not None:
             states = torch.cat([states, full_precision(context)], dim=-1)
         return self.head(self.hidden(states))

@@ -58,7 +58,7 @@ def check_positive_number(name: str, value: Any) -> float:
     return float(value)
 
 
-def check_frames(x: Any, frame_shape: tuple[int, int, int] | None = None, name: str = "x") -> torch.Tensor:
+def check_frames(x: Any, frame_shape: tuple[int, ...] | None = None, name: str = "x") -> torch.Tensor:
     """Return `x` if it is a batch of clips: floating point, shape (B, T, C, H, W), finite, within [0, 1].
 
     Args:
@@ -83,7 +83,7 @@ def check_frames(x: Any, frame_shape: tuple[int, int, int] | None = None, name: 
     check_frames_shape(x, frame_shape, name)
     if x.device.type == "meta":
         return x
-    low, high = (float(v) for v in torch.aminmax(x))
+    low, high = (float(v) for v in torch.aminmax(x.detach()))
     if math.isnan(low) or math.isnan(high):
         raise ValueError(f"{name} contains NaN; remove or fill the broken frames first")
     if low < 0 or high > 1:
@@ -93,7 +93,7 @@ def check_frames(x: Any, frame_shape: tuple[int, int, int] | None = None, name: 
     return x
 
 
-def check_frames_shape(x: Any, frame_shape: tuple[int, int, int] | None = None, name: str = "x") -> torch.Tensor:
+def check_frames_shape(x: Any, frame_shape: tuple[int, ...] | None = None, name: str = "x") -> torch.Tensor:
     """Return `x` if its type and shape are those of a batch of clips; values are not read, so it is free.
 
     Args:
