@@ -50,6 +50,11 @@ def test_gray_frames_are_drawn_gray() -> None:
     assert np.allclose(image / 255, x[0, 0, 0, :, :, None])
 
 
+def test_intensities_are_rounded_to_the_nearest_byte() -> None:
+    x = np.array([0.4, 0.6, 253.4, 254.6]).reshape(1, 1, 1, 2, 2) / 255
+    assert drawn(frame_grid(x))[..., 0].ravel().tolist() == [0, 1, 253, 255]
+
+
 def test_labels_stand_beside_rows_or_groups() -> None:
     ax = frame_grid(clips(), row_labels=("a", "b", "c", "d"), rows_per_group=2)
     assert ax.get_yticks() == pytest.approx([3.5, 13.5, 31.5, 41.5])
