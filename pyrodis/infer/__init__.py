@@ -1,1 +1,45 @@
-"""Training, objectives, handlers and queries."""
+"""Training, objectives, effect handlers and queries.
+
+The names that most people need are those of `pyrodis` itself; a name here is looked up when it is first used, so that
+importing the package stays light.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyrodis.infer.elbo import NamedELBO as NamedELBO
+    from pyrodis.infer.elbo import Terms as Terms
+    from pyrodis.infer.evaluation import Decodings as Decodings
+    from pyrodis.infer.evaluation import decode_exchanges as decode_exchanges
+    from pyrodis.infer.evaluation import exchange_scores as exchange_scores
+    from pyrodis.infer.evaluation import pair_table as pair_table
+    from pyrodis.infer.history import History as History
+    from pyrodis.infer.interruption import TrainingInterrupted as TrainingInterrupted
+    from pyrodis.infer.judge import Judge as Judge
+    from pyrodis.infer.judge import train_judge as train_judge
+    from pyrodis.infer.settings import FitSettings as FitSettings
+
+_HOMES = {
+    "Decodings": "evaluation",
+    "FitSettings": "settings",
+    "History": "history",
+    "Judge": "judge",
+    "NamedELBO": "elbo",
+    "Terms": "elbo",
+    "TrainingInterrupted": "interruption",
+    "decode_exchanges": "evaluation",
+    "exchange_scores": "evaluation",
+    "pair_table": "evaluation",
+    "train_judge": "judge",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"pyrodis.infer.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'pyrodis.infer' has no attribute '{name}'; it has {', '.join(__all__)}")
