@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from pyrodis.distributions import AutoregressiveNormal
-from pyrodis.guides.static_posterior import StaticPosterior, encode_frames, feature_dim_of
+from pyrodis.guides.static_posterior import INITIAL_SCALE, StaticPosterior, encode_frames, feature_dim_of
 from pyrodis.nn import RecurrentTransition
 from pyrodis.ops import check_positive_int, register_parameters
 
@@ -54,7 +54,7 @@ class FactorizedGuide(nn.Module):
         self.hidden_dim = check_positive_int("hidden_dim", hidden_dim)
         feature_dim = feature_dim_of(encoder)
         self.static = StaticPosterior(feature_dim, static_dim, hidden_dim)
-        self.transition = RecurrentTransition(dynamic_dim, feature_dim, hidden_dim)
+        self.transition = RecurrentTransition(dynamic_dim, feature_dim, hidden_dim, INITIAL_SCALE)
 
     def forward(self, x: torch.Tensor, batch_size: int | None = None) -> dict[str, torch.Tensor]:
         """Draw f and z given clips.

@@ -7,7 +7,7 @@ import torch
 from pyro.distributions import Normal
 from torch import nn
 
-from pyrodis.guides.static_posterior import StaticPosterior, encode_frames, feature_dim_of
+from pyrodis.guides.static_posterior import INITIAL_SCALE, StaticPosterior, encode_frames, feature_dim_of
 from pyrodis.nn import LocScale
 from pyrodis.ops import check_positive_int, register_parameters
 
@@ -54,7 +54,7 @@ class FramewiseGuide(nn.Module):
         feature_dim = feature_dim_of(encoder)
         self.static = StaticPosterior(feature_dim, static_dim, hidden_dim)
         self.hidden = nn.Sequential(nn.Linear(feature_dim, hidden_dim), nn.Tanh())
-        self.head = LocScale(hidden_dim, dynamic_dim)
+        self.head = LocScale(hidden_dim, dynamic_dim, INITIAL_SCALE)
 
     def forward(self, x: torch.Tensor, batch_size: int | None = None) -> dict[str, torch.Tensor]:
         """Draw f and z given clips.

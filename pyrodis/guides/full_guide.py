@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from pyrodis.distributions import AutoregressiveNormal
-from pyrodis.guides.static_posterior import StaticPosterior, encode_frames, feature_dim_of, join_static
+from pyrodis.guides.static_posterior import INITIAL_SCALE, StaticPosterior, encode_frames, feature_dim_of, join_static
 from pyrodis.nn import BidirectionalLSTM, RecurrentTransition
 from pyrodis.ops import check_positive_int, register_parameters
 
@@ -56,7 +56,7 @@ class FullGuide(nn.Module):
         feature_dim = feature_dim_of(encoder)
         self.static = StaticPosterior(feature_dim, static_dim, hidden_dim)
         self.reader = BidirectionalLSTM(feature_dim + static_dim, hidden_dim)
-        self.transition = RecurrentTransition(dynamic_dim, 2 * hidden_dim, hidden_dim)
+        self.transition = RecurrentTransition(dynamic_dim, 2 * hidden_dim, hidden_dim, INITIAL_SCALE)
 
     def forward(self, x: torch.Tensor, batch_size: int | None = None) -> dict[str, torch.Tensor]:
         """Draw f and z given clips.

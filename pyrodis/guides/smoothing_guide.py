@@ -7,7 +7,7 @@ import torch
 from pyro.distributions import Normal
 from torch import nn
 
-from pyrodis.guides.static_posterior import StaticPosterior, encode_frames, feature_dim_of, join_static
+from pyrodis.guides.static_posterior import INITIAL_SCALE, StaticPosterior, encode_frames, feature_dim_of, join_static
 from pyrodis.nn import BidirectionalLSTM, LocScale
 from pyrodis.ops import check_positive_int, register_parameters, without_autocast
 
@@ -56,7 +56,7 @@ class SmoothingGuide(nn.Module):
         self.static = StaticPosterior(feature_dim, static_dim, hidden_dim)
         self.reader = BidirectionalLSTM(feature_dim + static_dim, hidden_dim)
         self.recurrence = nn.RNN(2 * hidden_dim, hidden_dim, batch_first=True)
-        self.head = LocScale(hidden_dim, dynamic_dim)
+        self.head = LocScale(hidden_dim, dynamic_dim, INITIAL_SCALE)
 
     def forward(self, x: torch.Tensor, batch_size: int | None = None) -> dict[str, torch.Tensor]:
         """Draw f and z given clips.

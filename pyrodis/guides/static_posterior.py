@@ -9,6 +9,8 @@ from torch import nn
 from pyrodis.nn import BidirectionalLSTM, LocScale
 from pyrodis.ops import check_frames_shape, check_positive_int
 
+INITIAL_SCALE = 0.1  # of every posterior: at 1, the decoder first sees little but noise
+
 
 class StaticPosterior(nn.Module):
     r"""Diagonal normal q(f | x_{1:T}) from the last states of a bidirectional LSTM over features of all frames.
@@ -32,7 +34,7 @@ class StaticPosterior(nn.Module):
     def __init__(self, feature_dim: int, static_dim: int, hidden_dim: int) -> None:
         super().__init__()
         self.reader = BidirectionalLSTM(feature_dim, hidden_dim)
-        self.head = LocScale(2 * hidden_dim, static_dim)
+        self.head = LocScale(2 * hidden_dim, static_dim, INITIAL_SCALE)
 
     def forward(self, features: torch.Tensor) -> Independent:
         """Return the distribution of f.

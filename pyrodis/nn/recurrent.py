@@ -76,6 +76,7 @@ class RecurrentTransition(nn.Module):
         dim: D, size of a frame's variable.
         context_dim: C, size of a frame's context; 0 for none.
         hidden_dim: Size of the LSTM's state and of the head's hidden layer.
+        initial_scale: Scale where training starts; see `LocScale`.
 
     Shape:
         previous (N, T, D) and context (N, T, C) to loc and scale (N, T, D).
@@ -91,14 +92,14 @@ class RecurrentTransition(nn.Module):
         torch.Size([4, 5, 2])
     """
 
-    def __init__(self, dim: int, context_dim: int = 0, hidden_dim: int = 256) -> None:
+    def __init__(self, dim: int, context_dim: int = 0, hidden_dim: int = 256, initial_scale: float = 1.0) -> None:
         super().__init__()
         self.dim = check_positive_int("dim", dim)
         self.context_dim = check_positive_int("context_dim", context_dim) if context_dim != 0 else 0
         self.hidden_dim = check_positive_int("hidden_dim", hidden_dim)
         self.lstm = nn.LSTM(dim, hidden_dim, batch_first=True)
         self.hidden = nn.Sequential(nn.Linear(hidden_dim + context_dim, hidden_dim), nn.Tanh())
-        self.head = LocScale(hidden_dim, dim)
+        self.head = LocScale(hidden_dim, dim, initial_scale)
 
     def forward(self, previous: torch.Tensor, context: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Return loc and scale of every frame given the true frames before (teacher forcing), in one call.
