@@ -1,0 +1,62 @@
+"""Every displayed equation of a docstring has a test in this folder."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+EQUATIONS = {
+    "AutoregressiveNormal": ["test_autoregressive_normal_density"],
+    "BernoulliPixels": ["test_bernoulli_pixels_density"],
+    "BidirectionalLSTM": ["test_bidirectional_lstm_reads_the_past_and_the_future"],
+    "DSVAE": ["test_li_mandt_dsvae_generative_process", "test_li_mandt_dsvae_joint_density"],
+    "FactorizedGuide": ["test_das_dandi_2b_factorized_factorization"],
+    "FramewiseGuide": ["test_li_mandt_framewise_factorization"],
+    "FullGuide": ["test_das_dandi_2a_full_factorization"],
+    "Judge": ["test_judge_averages_a_temporal_convolution"],
+    "LSTMPrior": ["test_li_mandt_lstm_prior_density"],
+    "LocScale": ["test_loc_scale_is_linear_and_softplus_with_a_floor"],
+    "NamedELBO": ["test_kingma_welling_elbo_from_closed_forms", "test_chung_per_frame_kl_at_the_sampled_path"],
+    "NormalPixels": ["test_normal_pixels_density"],
+    "RecurrentTransition": ["test_recurrent_transition_sees_the_frames_before_and_its_context"],
+    "SmoothingGuide": ["test_das_dandi_code_smoothing_factorization"],
+    "StandardPrior": ["test_das_dandi_standard_prior"],
+    "StaticPosterior": ["test_static_posterior_is_normal_from_the_last_states"],
+    "Terms": ["test_terms_add_up_to_the_total"],
+    "add_penalty": ["test_penalty_adds_its_weight_times_its_sum"],
+    "scale_latents": ["test_higgins_scaled_latents_objective"],
+    "temporal_difference": ["test_wiskott_sejnowski_temporal_difference"],
+}
+
+
+def count_equations() -> dict[str, int]:
+    """How many displayed equations the docstring of each object holds."""
+    counts = {}
+    for path in sorted((ROOT / "pyrodis").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.Module):
+                number = (ast.get_docstring(node) or "").count("$$") // 2
+                if number:
+                    counts[getattr(node, "name", path.stem)] = number
+    return counts
+
+
+def names_of_tests() -> set[str]:
+    found: set[str] = set()
+    for path in Path(__file__).parent.glob("test_*.py"):
+        found.update(re.findall(r"^def (test_\w+)", path.read_text(encoding="utf8"), flags=re.MULTILINE))
+    return found
+
+
+def test_every_equation_of_a_docstring_has_its_test() -> None:
+    assert count_equations() == {name: len(tests) for name, tests in EQUATIONS.items()}
+
+
+@pytest.mark.parametrize("name", sorted(EQUATIONS))
+def test_the_tests_of_the_equations_exist(name: str) -> None:
+    assert set(EQUATIONS[name]) <= names_of_tests()

@@ -1,0 +1,106 @@
+"""Each guide's log-density against its written factorization, frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pyro
+import pytest
+import torch
+from torch import Tensor
+
+from pyrodis.distributions import AutoregressiveNormal
+from pyrodis.guides import FactorizedGuide, FramewiseGuide, FullGuide, SmoothingGuide
+from pyrodis.nn import RecurrentTransition
+from tests.equations import by_hand
+from tests.pairs import every_guide, make_clips, make_guide, make_latents
+
+
+def guide_log_prob(guide: Any, x: Tensor, latents: dict[str, Tensor]) -> Tensor:
+    trace = pyro.poutine.trace(pyro.poutine.condition(guide, data=latents)).get_trace(x)
+    trace.compute_log_prob()
+    return trace.nodes["f"]["log_prob"] + trace.nodes["z"]["log_prob"]
+
+
+def written(guide: Any, x: Tensor, latents: dict[str, Tensor], dynamic: Callable[..., tuple[Tensor, Tensor]]) -> Tensor:
+    """The density log q(f | x) + sum_t log q(z_t | ...)."""
+    f, z = latents["f"], latents["z"]
+    features = by_hand.features_of(guide, x)
+    static = by_hand.normal_log_prob(f, *by_hand.static_parameters(guide.static, features))
+    loc, scale = dynamic(guide, features, f, z)
+    frames = [by_hand.total(by_hand.normal_log_prob(z[:, t], loc[:, t], scale[:, t])) for t in range(z.shape[1])]
+    return by_hand.total(static) + sum(frames)
+
+
+def full(guide: Any, features: Tensor, f: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+    return by_hand.autoregression(guide.transition, z, by_hand.context_of(guide, features, f))
+
+
+def factorized(guide: Any, features: Tensor, f: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+    return by_hand.autoregression(guide.transition, z, features)
+
+
+def framewise(guide: Any, features: Tensor, f: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+    layer = guide.hidden[0]
+    parts = [by_hand.head(guide.head, (h @ layer.weight.T + layer.bias).tanh()) for h in features.unbind(1)]
+    return torch.stack([loc for loc, _ in parts], 1), torch.stack([scale for _, scale in parts], 1)
+
+
+def smoothing(guide: Any, features: Tensor, f: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+    rnn, state, parts = guide.recurrence, torch.zeros(len(f), guide.hidden_dim, dtype=f.dtype), []
+    for context in by_hand.context_of(guide, features, f).unbind(1):
+        inner = context @ rnn.weight_ih_l0.T + rnn.bias_ih_l0 + state @ rnn.weight_hh_l0.T + rnn.bias_hh_l0
+        state = inner.tanh()
+        parts.append(by_hand.head(guide.head, state))
+    return torch.stack([loc for loc, _ in parts], 1), torch.stack([scale for _, scale in parts], 1)
+
+
+def check(guide_class: type, dynamic: Callable[..., tuple[Tensor, Tensor]]) -> None:
+    guide, x, latents = make_guide(guide_class), make_clips(), make_latents()
+    torch.testing.assert_close(guide_log_prob(guide, x, latents), written(guide, x, latents, dynamic))
+
+
+def test_das_dandi_2a_full_factorization() -> None:
+    check(FullGuide, full)
+
+
+def test_das_dandi_2b_factorized_factorization() -> None:
+    check(FactorizedGuide, factorized)
+
+
+def test_li_mandt_framewise_factorization() -> None:
+    check(FramewiseGuide, framewise)
+
+
+def test_das_dandi_code_smoothing_factorization() -> None:
+    check(SmoothingGuide, smoothing)
+
+
+@every_guide
+def test_factorizations_are_told_apart(guide_class: type) -> None:
+    """The checks above can fail: the next clip's frames give another density."""
+    guide, x, latents = make_guide(guide_class), make_clips(), make_latents()
+    own, other = guide_log_prob(guide, x, latents), guide_log_prob(guide, x.flip(1), latents)
+    assert (own - other).abs().min() > 1e-4
+
+
+@every_guide
+def test_a_guide_scores_its_own_draws(guide_class: type) -> None:
+    guide, x = make_guide(guide_class), make_clips()
+    trace = pyro.poutine.trace(guide).get_trace(x)
+    trace.compute_log_prob()
+    latents = {name: trace.nodes[name]["value"] for name in ("f", "z")}
+    drawn = trace.nodes["f"]["log_prob"] + trace.nodes["z"]["log_prob"]
+    dynamic = {FullGuide: full, FactorizedGuide: factorized, FramewiseGuide: framewise, SmoothingGuide: smoothing}
+    torch.testing.assert_close(drawn, written(guide, x, latents, dynamic[guide_class]))
+
+
+@pytest.mark.parametrize("with_context", [False, True])
+def test_autoregressive_normal_density(with_context: bool) -> None:
+    torch.manual_seed(0)
+    transition = RecurrentTransition(2, 3 if with_context else 0, 4).double()
+    context = torch.randn(5, 4, 3, dtype=torch.float64) if with_context else None
+    z = make_latents(5)["z"]
+    expected = by_hand.total(by_hand.normal_log_prob(z, *by_hand.autoregression(transition, z, context)))
+    torch.testing.assert_close(AutoregressiveNormal(transition, 4, context).log_prob(z), expected)

@@ -1,0 +1,125 @@
+"""The densities of the model, its priors and its likelihoods, against torch.distributions alone."""
+
+from __future__ import annotations
+
+import math
+
+import pyro
+import pytest
+import torch
+from torch.distributions import Bernoulli, Normal
+
+from pyrodis.models import BernoulliPixels, LSTMPrior, NormalPixels, StandardPrior
+from tests.equations import by_hand
+from tests.pairs import PRIORS, make_clips, make_latents, make_model
+
+LIKELIHOODS = (NormalPixels(0.3), NormalPixels(0.7, learn_scale=True), BernoulliPixels())
+
+
+def model_log_prob(model: torch.nn.Module, x: torch.Tensor, latents: dict[str, torch.Tensor]) -> torch.Tensor:
+    trace = pyro.poutine.trace(pyro.poutine.condition(model, data=latents)).get_trace(x)
+    trace.compute_log_prob()
+    return sum(trace.nodes[name]["log_prob"] for name in ("f", "z", "x"))
+
+
+@pytest.mark.parametrize("prior_class", PRIORS)
+@pytest.mark.parametrize("likelihood", LIKELIHOODS, ids=["normal", "learned", "bernoulli"])
+def test_li_mandt_dsvae_joint_density(prior_class: type, likelihood: torch.nn.Module) -> None:
+    model, x, latents = make_model(prior_class, likelihood), make_clips(), make_latents()
+    f, z = latents["f"], latents["z"]
+    expected = by_hand.total(by_hand.standard(f).log_prob(f))
+    if prior_class is LSTMPrior:
+        expected = expected + by_hand.total(
+            Normal(*by_hand.autoregression(model.prior.transition, z, None)).log_prob(z)
+        )
+    else:
+        expected = expected + by_hand.total(by_hand.standard(z).log_prob(z))
+    for t in range(z.shape[1]):
+        output = model.decoder(torch.cat([f, z[:, t]], -1))
+        if isinstance(likelihood, BernoulliPixels):
+            pixels = Bernoulli(logits=output, validate_args=False).log_prob(x[:, t])
+        else:
+            pixels = Normal(1 / (1 + (-output).exp()), likelihood.scale).log_prob(x[:, t])
+        expected = expected + by_hand.total(pixels)
+    torch.testing.assert_close(model_log_prob(model, x, latents), expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("prior_class", PRIORS)
+def test_li_mandt_dsvae_generative_process(prior_class: type) -> None:
+    """F, then z, then x: many draws of f and x have the moments of the equation, and one run uses one f and z."""
+    model = make_model(prior_class)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        output = model(batch_size=4000)
+    assert abs(float(output["f"].mean())) < 4 / math.sqrt(output["f"].numel())
+    assert abs(float(output["f"].var()) - 1) < 4 * math.sqrt(2 / output["f"].numel())
+    mean = by_hand.decoded(model, output["f"], output["z"]).sigmoid().detach()
+    torch.testing.assert_close(output["reconstruction"], mean)
+    noise = (output["x"] - mean) / 0.3
+    assert abs(float(noise.mean())) < 4 / math.sqrt(noise.numel())
+    assert abs(float(noise.var()) - 1) < 4 * math.sqrt(2 / noise.numel())
+
+
+def test_das_dandi_standard_prior() -> None:
+    z = make_latents()["z"]
+    frames = [by_hand.total(by_hand.standard(z[:, t]).log_prob(z[:, t])) for t in range(z.shape[1])]
+    torch.testing.assert_close(StandardPrior(2).double()(4).log_prob(z), sum(frames))
+
+
+def test_li_mandt_lstm_prior_is_scored_on_its_own_steps() -> None:
+    """Step the transition by hand on its own draws; the sum of the steps' densities is the teacher-forced density."""
+    torch.manual_seed(0)
+    prior = LSTMPrior(2, hidden_dim=4).double()
+    z, state, log_prob, steps = torch.zeros(6, 2, dtype=torch.float64), None, torch.zeros(6, dtype=torch.float64), []
+    for _ in range(5):
+        loc, scale, state = prior.transition.step(z, None, state)
+        step = Normal(loc, scale)
+        z = step.sample()
+        log_prob = log_prob + step.log_prob(z).sum(-1)
+        steps.append(z)
+    torch.testing.assert_close(prior(5).log_prob(torch.stack(steps, 1)), log_prob)
+
+
+def test_li_mandt_lstm_prior_density() -> None:
+    torch.manual_seed(0)
+    prior, z = LSTMPrior(2, hidden_dim=4).double(), make_latents(5)["z"]
+    expected = by_hand.total(by_hand.normal_log_prob(z, *by_hand.autoregression(prior.transition, z, None)))
+    torch.testing.assert_close(prior(4).log_prob(z), expected)
+    flipped = prior(4).log_prob(z.flip(1))
+    assert not torch.allclose(flipped, expected), "the order of the frames must matter"
+
+
+@pytest.mark.parametrize("learn_scale", [False, True])
+def test_normal_pixels_density(learn_scale: bool) -> None:
+    torch.manual_seed(0)
+    h, x = 2 * torch.randn(50, dtype=torch.float64), torch.rand(50, dtype=torch.float64)
+    likelihood = NormalPixels(0.2, learn_scale).double()
+    mean = 1 / (1 + (-h).exp())
+    expected = by_hand.normal_log_prob(x, mean, likelihood.log_scale.exp())
+    torch.testing.assert_close(likelihood(h).log_prob(x), expected)
+    assert math.isclose(float(likelihood.log_scale.detach().exp()), 0.2, rel_tol=1e-6)
+    assert likelihood.log_scale.requires_grad is learn_scale
+
+
+def test_normal_pixels_with_scale_of_a_half_are_squared_error() -> None:
+    h, x = torch.randn(50, dtype=torch.float64), torch.rand(50, dtype=torch.float64)
+    likelihood = NormalPixels(math.sqrt(0.5)).double()
+    losses = [(-likelihood(h).log_prob(x)).sum(), ((x - h.sigmoid()) ** 2).sum()]
+    constant = 50 * 0.5 * math.log(math.pi)
+    assert math.isclose(float(losses[0] - losses[1]), constant, rel_tol=1e-6)
+
+
+def test_rybkin_learned_scale_is_best_at_the_root_mean_squared_error() -> None:
+    torch.manual_seed(0)
+    h, x = torch.randn(500, dtype=torch.float64), torch.rand(500, dtype=torch.float64)
+    likelihood = NormalPixels(float((x - h.sigmoid()).square().mean().sqrt()), learn_scale=True).double()
+    likelihood(h).log_prob(x).sum().backward()
+    assert abs(float(likelihood.log_scale.grad)) < 1e-3
+
+
+def test_bernoulli_pixels_density() -> None:
+    torch.manual_seed(0)
+    h, x = 2 * torch.randn(50, dtype=torch.float64), torch.rand(50, dtype=torch.float64)
+    probability = 1 / (1 + (-h).exp())
+    expected = x * probability.log() + (1 - x) * (1 - probability).log()
+    torch.testing.assert_close(BernoulliPixels()(h).log_prob(x), expected)

@@ -1,0 +1,74 @@
+"""The equations of the networks, and of the judge, against plain torch."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch.nn.functional import conv1d
+
+from pyrodis.guides.static_posterior import StaticPosterior
+from pyrodis.infer.judge import Judge
+from pyrodis.nn import BidirectionalLSTM, LocScale, RecurrentTransition
+from tests.equations import by_hand
+
+
+@pytest.mark.parametrize("initial_scale", [1.0, 0.1])
+def test_loc_scale_is_linear_and_softplus_with_a_floor(initial_scale: float) -> None:
+    torch.manual_seed(0)
+    layer, h = LocScale(5, 3, initial_scale).double(), 3 * torch.randn(7, 5, dtype=torch.float64)
+    constant = math.log(math.exp(initial_scale) - 1)
+    weight, bias = layer.linear.weight, layer.linear.bias
+    loc, scale = layer(h)
+    torch.testing.assert_close(loc, h @ weight[:3].T + bias[:3])
+    torch.testing.assert_close(scale, 1e-4 + (1 + (h @ weight[3:].T + bias[3:] + constant).exp()).log())
+    layer.linear.bias.data.zero_()
+    at_zero = layer(torch.zeros(1, 5, dtype=torch.float64))[1]
+    torch.testing.assert_close(at_zero, torch.full_like(at_zero, initial_scale + 1e-4))
+    layer.linear.bias.data.sub_(1e6)
+    torch.testing.assert_close(layer(h)[1], torch.full((7, 3), 1e-4, dtype=torch.float64))
+
+
+def test_bidirectional_lstm_reads_the_past_and_the_future() -> None:
+    torch.manual_seed(0)
+    reader, features = BidirectionalLSTM(3, 4).double(), torch.randn(2, 5, 3, dtype=torch.float64)
+    forth, back = by_hand.read_both_ways(reader.lstm, features)
+    torch.testing.assert_close(reader(features), torch.cat([forth, back], -1))
+    torch.testing.assert_close(reader(features[None, :, None])[0, :, 0], reader(features))
+
+
+def test_recurrent_transition_sees_the_frames_before_and_its_context() -> None:
+    torch.manual_seed(0)
+    transition, z = RecurrentTransition(2, 3, 4).double(), torch.randn(2, 5, 2, dtype=torch.float64)
+    context = torch.randn(2, 5, 3, dtype=torch.float64)
+    previous = torch.cat([torch.zeros(2, 1, 2, dtype=torch.float64), z[:, :-1]], 1)
+    expected = by_hand.autoregression(transition, z, context)
+    for ours, theirs in zip(transition(previous, context), expected):
+        torch.testing.assert_close(ours, theirs)
+    state = None
+    for t in range(5):
+        loc, scale, state = transition.step(previous[:, t], context[:, t], state)
+        torch.testing.assert_close((loc, scale), (expected[0][:, t], expected[1][:, t]))
+
+
+def test_static_posterior_is_normal_from_the_last_states() -> None:
+    torch.manual_seed(0)
+    static, features = StaticPosterior(3, 2, 4).double(), torch.randn(5, 6, 3, dtype=torch.float64)
+    f = torch.randn(5, 2, dtype=torch.float64)
+    loc, scale = by_hand.static_parameters(static, features)
+    torch.testing.assert_close(static(features).log_prob(f), by_hand.total(by_hand.normal_log_prob(f, loc, scale)))
+
+
+def test_judge_averages_a_temporal_convolution() -> None:
+    torch.manual_seed(0)
+    judge = Judge((1, 8, 8), (3, 2), base_channels=2).double().eval()
+    x = torch.rand(4, 5, 1, 8, 8, dtype=torch.float64)
+    h = torch.stack([judge.encoder(x[:, t]) for t in range(5)], -1)
+    g = conv1d(h, judge.temporal.weight, judge.temporal.bias, padding=1).clamp(min=0).sum(-1) / 5
+    logits = g @ judge.heads.weight.T + judge.heads.bias
+    action, color = judge(x)
+    torch.testing.assert_close((action, color), (logits[:, :3], logits[:, 3:]))
+    classes, probabilities = judge.predict(x)
+    torch.testing.assert_close(probabilities, logits[:, :3].exp() / logits[:, :3].exp().sum(1, keepdim=True))
+    assert torch.equal(classes, torch.stack([action.argmax(1), color.argmax(1)], 1))
