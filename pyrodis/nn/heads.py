@@ -31,11 +31,8 @@ class LocScale(nn.Module):
         features (..., input_dim) to loc (..., dim) and scale (..., dim).
 
     Raises:
-        ValueError: If `initial_scale` is not above 0.
-
-    Raises:
-        TypeError: If a size is not an int.
-        ValueError: If a size is not positive.
+        TypeError: If a size is not an int or the scale is not a number.
+        ValueError: If a size or the scale is not positive.
 
     Example:
         >>> loc, scale = LocScale(8, 2)(torch.zeros(3, 8))
