@@ -23,7 +23,7 @@ __all__ = ["Engine", "find_latent_sites"]
 
 
 def find_latent_sites(guide: nn.Module, x: Tensor) -> list[str]:
-    """Return the names of the latent sites that a guide samples, in order.
+    """Return the names of the latent sites that a guide samples, in order; the guide is left in eval mode.
 
     Args:
         guide: The guide.
@@ -31,7 +31,16 @@ def find_latent_sites(guide: nn.Module, x: Tensor) -> list[str]:
 
     Returns:
         Site names, penalties left out.
+
+    Example:
+        >>> class Guide(nn.Module):
+        ...     def forward(self, x):
+        ...         with pyro.plate("data", len(x)):
+        ...             pyro.sample("z", pyro.distributions.Normal(0.0, 1.0))
+        >>> find_latent_sites(Guide(), torch.zeros(2, 1, 1, 4, 4))
+        ['z']
     """
+    guide.eval()  # or a batch normalization would count these frames, and a resumed run would count them twice
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         trace = pyro.poutine.trace(guide).get_trace(x)
     nodes = ((name, trace.nodes[name]) for name in trace.stochastic_nodes)
@@ -174,7 +183,22 @@ class Engine(lightning.LightningModule):
 
 
 def check_finite(values: Mapping[str, float], kind: str, where: str) -> None:
-    """Raise FloatingPointError for the first value that is not finite."""
+    """Raise FloatingPointError for the first value that is not finite.
+
+    Args:
+        values: Name to value.
+        kind: What the values are.
+        where: Epoch and step in words.
+
+    Raises:
+        FloatingPointError: A value is not finite.
+
+    Example:
+        >>> check_finite({"nll": float("nan")}, "loss term", "epoch 1, step 3")
+        Traceback (most recent call last):
+            ...
+        FloatingPointError: the loss term 'nll' became nan at epoch 1, step 3
+    """
     for name, value in values.items():
         if not math.isfinite(value):
             raise FloatingPointError(f"the {kind} {name!r} became {value} at {where}")

@@ -72,6 +72,16 @@ def fit(
         FileExistsError: ``output`` holds a run, and neither ``resume`` nor ``overwrite`` was given.
         FloatingPointError: A loss term or a gradient was not finite; names it.
         TrainingInterrupted: SIGINT or SIGTERM came; a second one raises KeyboardInterrupt at once.
+
+    Example:
+        >>> from pyrodis.guides import FramewiseGuide
+        >>> from pyrodis.models import DSVAE, NormalPixels, StandardPrior
+        >>> from pyrodis.nn import ConvDecoder, ConvEncoder
+        >>> model = DSVAE(ConvDecoder(6, (1, 8, 8), base_channels=2), StandardPrior(2), NormalPixels(), 4, 2)
+        >>> guide = FramewiseGuide(ConvEncoder((1, 8, 8), base_channels=2), 4, 2, hidden_dim=4)
+        >>> history = fit(model, guide, torch.rand(6, 3, 1, 8, 8), settings=FitSettings(num_epochs=2, device="cpu"))
+        >>> len(history.column("train_nll"))
+        2
     """
     _check_modules(model, guide)
     if not isinstance(settings, FitSettings):

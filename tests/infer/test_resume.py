@@ -89,6 +89,7 @@ def test_a_signal_from_outside_stops_after_the_step_and_saves(uninterrupted: Pat
     _, errors = process.communicate(timeout=60)
     state = read_checkpoint(output / "checkpoints/last.ckpt")[2]
     assert process.returncode != 0
+    assert errors.startswith("Traceback"), "nothing but the error may be written"
     assert 4 <= state.step < 48
     assert (
         f"TrainingInterrupted: training stopped at epoch {(state.step + 5) // 6}, step {state.step}; resume" in errors

@@ -41,20 +41,21 @@ class TinyModel(nn.Module):
 
 
 class TinyGuide(nn.Module):
-    """q(f | x) and q(z_t | x_t) by linear layers over a convolution, with dropout."""
+    """q(f | x) and q(z_t | x_t) by linear layers over a normalized convolution, with dropout."""
 
     def __init__(self, hidden_dim: int = 3, dropout: float = 0.1) -> None:
         super().__init__()
         self.hidden_dim = hidden_dim
         self.dropout = dropout
         self.conv = nn.Conv2d(1, 2, 3, padding=1)
+        self.norm = nn.BatchNorm2d(2)
         self.drop = nn.Dropout(dropout)
         self.f_head = nn.Linear(32, 4)
         self.z_head = nn.Linear(32, 2 * hidden_dim)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         num, num_frames = x.shape[:2]
-        features = self.drop(self.conv(x.flatten(0, 1)).reshape(num, num_frames, 32))
+        features = self.drop(self.norm(self.conv(x.flatten(0, 1))).reshape(num, num_frames, 32))
         f_loc, f_scale = self.f_head(features.mean(1)).chunk(2, -1)
         z_loc, z_scale = self.z_head(features).chunk(2, -1)
         with pyro.plate("data", num, dim=-1):
