@@ -1,0 +1,125 @@
+"""A penalty adds the same nats and the same gradient on either side, under plates and particles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyro
+import pytest
+import torch
+from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
+from torch import Tensor, nn
+
+from pyrodis.infer.elbo import NamedELBO
+from pyrodis.infer.penalties import add_penalty, penalty_factor
+from pyrodis.infer.queries import encode, reconstruct
+from pyrodis.models import StandardPrior
+from pyrodis.regularizers import temporal_difference
+from tests.pairs import assert_same_gradients, every_pair, gradients, make_clips, make_pair
+
+pytestmark = pytest.mark.filterwarnings("ignore:Found plate statements in guide but not model")
+
+WEIGHT = 0.7
+ELBOS = {
+    "trace": Trace_ELBO(),
+    "mean field": TraceMeanField_ELBO(),
+    "named": NamedELBO(),
+    "named, sampled": NamedELBO(analytic=False),
+    "particles": Trace_ELBO(num_particles=3, vectorize_particles=True, max_plate_nesting=1),
+}
+every_elbo = pytest.mark.parametrize("elbo", ELBOS.values(), ids=ELBOS)
+
+
+class Recorder:
+    """The penalty of z, which keeps its last value."""
+
+    value = torch.empty(0)
+
+    def __call__(self, output: Any) -> Tensor:
+        self.value = temporal_difference(output["z"])
+        return self.value
+
+
+def run(elbo: Any, pair: tuple[nn.Module, nn.Module], x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    torch.manual_seed(0)
+    loss = elbo.differentiable_loss(*pair, x)
+    inner = [getattr(program, "program", program) for program in pair]
+    return loss, gradients(inner, loss)
+
+
+@every_elbo
+def test_a_penalty_is_the_same_on_either_side(elbo: Any) -> None:
+    (model, guide), x = make_pair(), make_clips(3)
+    recorder = Recorder()
+    plain, _ = run(elbo, (model, guide), x)
+    on_model = run(elbo, (add_penalty(model, "slow", recorder, WEIGHT, side="model"), guide), x)
+    expected = WEIGHT * recorder.value.sum() / (3 if recorder.value.ndim == 2 else 1)
+    on_guide = run(elbo, (model, add_penalty(guide, "slow", recorder, WEIGHT, side="guide")), x)
+    torch.testing.assert_close(on_model[0] - plain, expected)
+    torch.testing.assert_close(on_guide[0], on_model[0])
+    assert_same_gradients(on_guide[1], on_model[1])
+
+
+@every_elbo
+def test_the_gradient_of_a_penalty_is_its_own(elbo: Any) -> None:
+    (model, guide), x = make_pair(), make_clips(3)
+    recorder = Recorder()
+    _, plain = run(elbo, (model, guide), x)
+    penalized = run(elbo, (model, add_penalty(guide, "slow", recorder, WEIGHT, side="guide")), x)[1]
+    torch.manual_seed(0)
+    elbo.differentiable_loss(model, add_penalty(guide, "slow", recorder, WEIGHT, side="guide"), x)
+    alone = gradients((model, guide), WEIGHT * recorder.value.sum() / (3 if recorder.value.ndim == 2 else 1))
+    assert_same_gradients({name: penalized[name] - plain[name] for name in plain}, alone)
+
+
+@every_pair
+def test_a_penalty_on_every_pair(guide_class: type, prior_class: type) -> None:
+    (model, guide), x = make_pair(guide_class, prior_class), make_clips(3)
+    recorder = Recorder()
+    terms = NamedELBO().terms(model, add_penalty(guide, "slow", recorder, WEIGHT, side="guide"), x)
+    torch.testing.assert_close(terms.values["slow"], WEIGHT * recorder.value.mean())
+
+
+def test_a_penalty_under_draws_has_one_value_a_datum_and_draw() -> None:
+    (_, guide), x = make_pair(), make_clips(3)
+    recorder = Recorder()
+    penalized = add_penalty(guide, "slow", recorder, WEIGHT, side="guide")
+    encode(penalized, x, num_samples=5)
+    assert recorder.value.shape == (5, 3)
+
+
+def test_queries_see_through_a_penalty() -> None:
+    (model, guide), x = make_pair(), make_clips(3)
+    recorder = Recorder()
+    pair = add_penalty(model, "a", recorder, 1.0, side="model"), add_penalty(guide, "b", recorder, 1.0, side="guide")
+    assert torch.equal(reconstruct(*pair, x), reconstruct(model, guide, x))
+    assert set(encode(pair[1], x)) == {"f", "z"}
+
+
+def test_a_weight_of_zero_changes_nothing() -> None:
+    (model, guide), x = make_pair(prior_class=StandardPrior), make_clips(3)
+    plain = run(NamedELBO(), (model, guide), x)
+    zero = run(NamedELBO(), (model, add_penalty(guide, "slow", Recorder(), 0.0, side="guide")), x)
+    torch.testing.assert_close(zero[0], plain[0])
+    assert_same_gradients(zero[1], plain[1])
+
+
+@pytest.mark.parametrize(("wrong", "right"), [("model", "guide"), ("guide", "model")])
+def test_refuses_the_sign_of_the_other_side(wrong: str, right: str) -> None:
+    (model, guide), x = make_pair(), make_clips(3)
+    pair = {"guide": (model, add_penalty(guide, "slow", Recorder(), 1.0, side=wrong)),
+            "model": (add_penalty(model, "slow", Recorder(), 1.0, side=wrong), guide)}[right]  # fmt: skip
+    with pytest.raises(ValueError, match=f"factor 'slow' is in the {right}, .* add it with side=\"{right}\""):
+        NamedELBO().terms(*pair, x)
+
+
+def test_refuses_a_sum_over_the_batch() -> None:
+    with pytest.raises(ValueError, match="must have one value per datum"):
+        penalty_factor("slow", torch.tensor(1.0), 1.0, "model")
+
+
+def test_the_factor_has_a_plate_of_its_own() -> None:
+    trace = pyro.poutine.trace(penalty_factor).get_trace("slow", torch.tensor([1.0, 2.0]), 0.5, "guide")
+    trace.compute_log_prob()
+    assert trace.nodes["slow"]["log_prob"].tolist() == [0.5, 1.0]
+    assert trace.nodes["slow"]["fn"].has_rsample
