@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 from pyrodis.guides import FullGuide
 from pyrodis.infer.elbo import NamedELBO
 from pyrodis.infer.queries import decode, encode, reconstruct, sample_prior, swap
-from pyrodis.infer.sites import latent_sites
+from pyrodis.infer.sites import get_trace, latent_sites
 from pyrodis.models import DSVAE, LSTMPrior, NormalPixels
 from pyrodis.nn import ConvDecoder, ConvEncoder
 
@@ -216,9 +216,8 @@ def _require(condition: bool, message: str) -> None:
 
 
 def _check_sites(model: nn.Module, guide: nn.Module, x: torch.Tensor) -> None:
-    guide_trace = poutine.trace(guide).get_trace(x)
-    model_trace = poutine.trace(poutine.replay(model, trace=guide_trace)).get_trace(x)
-    q, p = latent_sites(guide_trace), set(latent_sites(model_trace))
+    model_trace = get_trace(model, x)  # not replayed: values of other sizes would fail somewhere in its networks
+    q, p = latent_sites(get_trace(guide, x)), set(latent_sites(model_trace))
     _require(set(q) == p, f"the guide samples {sorted(q)}, the model {sorted(p)}; they must be the same")
     for name, site in q.items():
         ours: Any = site["fn"]

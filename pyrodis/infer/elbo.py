@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from pyro import poutine
 from pyro.infer import ELBO
 from pyro.poutine.replay_messenger import ReplayMessenger
 from torch.distributions import kl_divergence
 
-from pyrodis.infer.sites import is_factor, latent_sites, sample_sites
+from pyrodis.infer.sites import get_trace, is_factor, latent_sites, sample_sites
 
 Program = Callable[..., Any]
 
@@ -176,10 +175,9 @@ class NamedELBO(ELBO):
         return Terms(values, weights, total, frozenset(analytic)), num_data
 
     def _get_trace(self, model: Program, guide: Program, args: Any, kwargs: Any) -> tuple[Any, Any]:
-        guide_trace = poutine.trace(guide).get_trace(*args, **kwargs)
+        guide_trace = get_trace(guide, *args, **kwargs)
         with _CheckedReplay(trace=guide_trace):
-            model_trace = poutine.trace(model).get_trace(*args, **kwargs)
-        return model_trace, guide_trace
+            return get_trace(model, *args, **kwargs), guide_trace
 
     def _kl(self, guide_site: Any, model_site: Any) -> tuple[torch.Tensor, bool]:
         value, mask = guide_site["value"], model_site["mask"]

@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import lightning.pytorch as lightning
-import pyro
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -18,6 +17,7 @@ from pyrodis.infer.elbo import NamedELBO
 from pyrodis.infer.handlers import scale_latents
 from pyrodis.infer.sampler import seed_noise
 from pyrodis.infer.settings import FitSettings, kl_factor, learning_rate_at
+from pyrodis.infer.sites import get_trace, latent_sites
 
 __all__ = ["Engine", "find_latent_sites"]
 
@@ -42,14 +42,7 @@ def find_latent_sites(guide: nn.Module, x: Tensor) -> list[str]:
     """
     guide.eval()  # or a batch normalization would count these frames, and a resumed run would count them twice
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        trace = pyro.poutine.trace(guide).get_trace(x)
-    nodes = ((name, trace.nodes[name]) for name in trace.stochastic_nodes)
-    plates = pyro.poutine.subsample_messenger._Subsample
-    return [
-        name
-        for name, site in nodes
-        if not (site["infer"] or {}).get("is_auxiliary") and not isinstance(site["fn"], plates)
-    ]
+        return list(latent_sites(get_trace(guide, x)))
 
 
 class Engine(lightning.LightningModule):

@@ -12,7 +12,7 @@ from pyro import poutine
 from torch import nn
 
 from pyrodis.infer.handlers import SubstituteLatents
-from pyrodis.infer.sites import latent_sites
+from pyrodis.infer.sites import get_trace, latent_sites
 from pyrodis.ops import check_frames, check_positive_int
 
 Latents = dict[str, torch.Tensor]
@@ -50,13 +50,13 @@ def encode(guide: nn.Module, x: torch.Tensor, num_samples: int | None = None) ->
     """
     check_frames(x)
     with _evaluating(guide), SubstituteLatents(_central_value):
-        means = poutine.trace(guide).get_trace(x)
+        means = get_trace(guide, x)
     if num_samples is None:
         return _latents(means)
     num_samples = check_positive_int("num_samples", num_samples)
     depth = max((-frame.dim for site in latent_sites(means).values() for frame in site["cond_indep_stack"]), default=0)
     with _evaluating(guide), pyro.plate("num_samples", num_samples, dim=-1 - depth):
-        return _latents(poutine.trace(guide).get_trace(x))
+        return _latents(get_trace(guide, x))
 
 
 def decode(model: nn.Module, latents: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -84,7 +84,7 @@ def decode(model: nn.Module, latents: Mapping[str, torch.Tensor]) -> torch.Tenso
         torch.Size([3, 8, 1, 8, 8])
     """
     with _evaluating(model):
-        sites = latent_sites(poutine.trace(model).get_trace(batch_size=1))
+        sites = latent_sites(get_trace(model, batch_size=1))
         batch_size = _check_latents(sites, latents)
         with poutine.condition(data=dict(latents)):
             return model(batch_size=batch_size)["reconstruction"]
@@ -178,7 +178,7 @@ def sample_prior(model: nn.Module, num_samples: int) -> Latents:
     """
     num_samples = check_positive_int("num_samples", num_samples)
     with _evaluating(model):
-        return _latents(poutine.trace(model).get_trace(batch_size=num_samples))
+        return _latents(get_trace(model, batch_size=num_samples))
 
 
 @contextmanager

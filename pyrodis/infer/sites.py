@@ -1,12 +1,39 @@
-"""Which sites of a trace are latents."""
+"""The trace of a program, and which of its sites are latents."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from pyro import poutine
 from pyro.distributions import Unit
 
 OBSERVED = "x"
+
+
+def get_trace(program: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Run a program and return its trace.
+
+    It is the trace of `pyro.poutine.trace(program).get_trace`, without input and return value; an error of the program
+    passes as it is, where that function would append the shapes of all sites to its sentence.
+
+    Args:
+        program: A model or a guide.
+        args: Passed to the program.
+        kwargs: Passed to the program.
+
+    Returns:
+        A Pyro trace.
+
+    Example:
+        >>> from pyrodis.testing import tiny_dsvae
+        >>> model, _ = tiny_dsvae()
+        >>> list(sample_sites(get_trace(model, batch_size=2)))
+        ['f', 'z', 'x']
+    """
+    with poutine.trace() as messenger:
+        program(*args, **kwargs)
+    return messenger.trace
 
 
 def sample_sites(trace: Any) -> dict[str, Any]:
@@ -65,10 +92,9 @@ def latent_sites(trace: Any) -> dict[str, Any]:
         Site name to site, in the order of the program.
 
     Example:
-        >>> from pyro import poutine
         >>> from pyrodis.testing import tiny_dsvae
         >>> model, _ = tiny_dsvae()
-        >>> list(latent_sites(poutine.trace(model).get_trace(batch_size=2)))
+        >>> list(latent_sites(get_trace(model, batch_size=2)))
         ['f', 'z']
     """
     return {
