@@ -33,6 +33,7 @@ def find_latent_sites(guide: nn.Module, x: Tensor) -> list[str]:
         Site names, penalties left out.
 
     Example:
+        >>> import pyro
         >>> class Guide(nn.Module):
         ...     def forward(self, x):
         ...         with pyro.plate("data", len(x)):
