@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import nn
@@ -97,6 +98,7 @@ class ConvDecoder(nn.Module):
         base_channels: Channels before the last transposed convolution.
         growth: Factor of the channels from one layer to the one before; 1 for the same number everywhere.
         batch_norm: Whether batch normalization follows every layer but the last.
+        output_bias: The output's value where training starts; -3 for frames on black, whose sigmoid is then near 0.
 
     Shape:
         (..., code_dim) to (..., C, H, W).
@@ -121,6 +123,7 @@ class ConvDecoder(nn.Module):
         base_channels: int = 32,
         growth: int = 2,
         batch_norm: bool = True,
+        output_bias: float = 0.0,
     ) -> None:
         super().__init__()
         self.code_dim = check_positive_int("code_dim", code_dim)
@@ -128,6 +131,7 @@ class ConvDecoder(nn.Module):
         self.base_channels = check_positive_int("base_channels", base_channels)
         self.growth = check_positive_int("growth", growth)
         self.batch_norm = batch_norm
+        self.output_bias = output_bias
         widths = _widths(self.frame_shape, base_channels, growth)[::-1]
         self.linear = nn.Linear(code_dim, 16 * widths[0])
         layers: list[nn.Module] = [nn.BatchNorm2d(widths[0])] if batch_norm else []
@@ -137,7 +141,9 @@ class ConvDecoder(nn.Module):
             if batch_norm:
                 layers.append(nn.BatchNorm2d(outputs))
             layers.append(nn.LeakyReLU(_SLOPE, inplace=True))
-        layers.append(nn.ConvTranspose2d(widths[-1], self.frame_shape[0], 4, stride=2, padding=1))
+        last = nn.ConvTranspose2d(widths[-1], self.frame_shape[0], 4, stride=2, padding=1)
+        torch.nn.init.constant_(cast("torch.Tensor", last.bias), output_bias)
+        layers.append(last)
         self.convolutions = nn.Sequential(*layers)
 
     def forward(self, codes: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,110 @@
+"""The table of results of DSVAE on Sprites: trains what is missing, stores every finished row, prints the table.
+
+    python docs/results/dsvae_sprites.py [--data-root DIR] [--table-only]
+
+A row is one run of examples/dsvae_sprites.py. It is stored as JSON beside this script once it has finished, and never
+trained again; a run that was cut is resumed. Unfinished rows are named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+
+# Name of a row -> options of the example.
+ROWS: dict[str, list[str]] = {
+    "default-seed0": ["--preset", "default", "--seed", "0"],
+}
+TABLE = ("reconstruction", "static_sampled", "static_swapped", "dynamic_sampled", "dynamic_swapped")
+WORDS = {
+    "reconstruction": "reconstruction",
+    "static_sampled": "f drawn from the prior, z kept",
+    "static_swapped": "f of another clip, z kept",
+    "dynamic_sampled": "z drawn from the prior, f kept",
+    "dynamic_swapped": "z of another clip, f kept",
+}
+FACTORS = ("action", "skin", "bottom", "top", "hair")
+
+
+def path_of(row: str) -> Path:
+    return HERE / f"dsvae_sprites-{row}.json"
+
+
+def finish(row: str, data_root: str | None) -> None:
+    """Train, score and store one row, resuming a run that was cut."""
+    run = ROOT / "runs" / f"results-dsvae_sprites-{row}"
+    command = [sys.executable, "examples/dsvae_sprites.py", *ROWS[row], "--output", str(run), "--resume"]
+    subprocess.run(command + (["--data-root", data_root] if data_root else []), cwd=ROOT, check=True)
+    config = json.loads((run / "config.json").read_text())
+    history = (run / "history.csv").read_text().splitlines()
+    seconds = sum(float(line.rsplit(",", 1)[1]) for line in history[1:])
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    result = {
+        "command": " ".join(["python", *command[1:-3]]),
+        "commit": commit.stdout.strip(),
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+        "training_minutes": round(seconds / 60, 1),
+        "data": config["data"]["train"]["name"],
+        "config": config,
+        "scores": json.loads((run / "metrics.json").read_text()),
+    }
+    path_of(row).write_text(json.dumps(result, indent=1) + "\n")
+
+
+def table(result: dict[str, Any]) -> str:
+    """The two-sided table in per cent; in brackets what the entry should be where that is not 100."""
+    scores = result["scores"]
+    lines = ["| decoded from | action | " + " | ".join(FACTORS[1:]) + " |", "| --- |" + " ---: |" * len(FACTORS)]
+    for row in TABLE:
+        cells = []
+        for factor in FACTORS:
+            score = scores[f"{row}/{factor}"]
+            drawn = (row == "static_sampled" and factor != "action") or (
+                row == "dynamic_sampled" and factor == "action"
+            )
+            cells.append(f"{100 * score['value']:.1f}" + (f" [{100 * score['chance']:.1f}]" if drawn else ""))
+        lines.append(f"| {WORDS[row]} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def summary(result: dict[str, Any]) -> str:
+    """One line of the other scores."""
+    value = {name: score["value"] for name, score in result["scores"].items()}
+    return (
+        f"IS {value['inception_score']:.3f} of 9, H(y given x) {value['conditional_entropy']:.4f}; reconstruction MSE "
+        f"{value['mse']:.5f}, PSNR {value['psnr']:.1f} dB, SSIM {value['ssim']:.3f}; active units f "
+        f"{value['active_units/f']:.0f}, z {value['active_units/z']:.0f}; AUC of the cosine similarity: f for appearance "
+        f"{value['cosine_auc/f/appearance']:.3f}, z for motion {value['cosine_auc/z/motion']:.3f}; "
+        f"training {result['training_minutes']} minutes on {result['machine']}, commit {result['commit']}."
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-root", help="folder of the Sprites sheets (default: as the example)")
+    parser.add_argument("--table-only", action="store_true", help="train nothing, print what is finished")
+    options = parser.parse_args()
+    for row in ROWS:
+        if not path_of(row).exists() and not options.table_only:
+            finish(row, options.data_root)
+    for row in ROWS:
+        if not path_of(row).exists():
+            print(f"{row}: missing; run python docs/results/dsvae_sprites.py\n")
+            continue
+        result = json.loads(path_of(row).read_text())
+        print(f"{row} ({result['data']}; `{result['command']}`)\n\n{table(result)}\n\n{summary(result)}\n")
+
+
+if __name__ == "__main__":
+    main()
