@@ -97,6 +97,13 @@ SMOKE = {
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_shared_options(parser, "dsvae_sprites")
+    parser.add_argument(
+        "--data",
+        choices=("auto", "sprites", "procedural"),
+        default="auto",
+        help="sprites: the published set; procedural: the stand-in that pyrodis draws; auto: sprites if it is to be "
+        "had, else, after saying so, procedural (default: auto)",
+    )
     model = parser.add_argument_group("model and guide (defaults are those of --preset default)")
     option = model.add_argument
     option("--guide", choices=GUIDES, help="factorization of q(f, z | x) (default: full)")
@@ -149,13 +156,14 @@ def load_data(options: argparse.Namespace) -> dict[str, Any]:
     splits = ("train", "fit", "validation", "test")
     if options.smoke_test:
         return {split: ClipSubset(ProceduralSprites(split=split), range(36)) for split in splits}
-    try:
-        return {split: Sprites(options.data_root, split=split) for split in splits}
-    except FileNotFoundError as error:
-        if options.data_root is not None:
-            raise
-        print(f"no Sprites, so this run is on ProceduralSprites, which pyrodis draws itself: {error}")
-        return {split: ProceduralSprites(split=split) for split in splits}
+    if options.data != "procedural":
+        try:
+            return {split: Sprites(options.data_root, split=split) for split in splits}
+        except FileNotFoundError as error:
+            if options.data == "sprites" or options.data_root is not None:
+                raise
+            print(f"no Sprites, so this run is on ProceduralSprites, which pyrodis draws itself: {error}")
+    return {split: ProceduralSprites(split=split) for split in splits}
 
 
 def make_pair(options: argparse.Namespace, frame_shape: tuple[int, int, int], num_frames: int) -> tuple[DSVAE, Any]:
@@ -256,7 +264,7 @@ def evaluate(
     test, smoke = data["test"], options.smoke_test
     # A judge reads published clips without error, and drawn ones nearly so; that of a smoke test has learned nothing.
     required = 0.0 if smoke else 0.999 if test.name == "sprites" else 0.99
-    epochs, cache = (1, run) if smoke else (4, None)
+    epochs, cache = (1, run) if smoke else (6, None)
     judge, accuracies = train_judge(
         data["train"], test, num_epochs=epochs, required_accuracy=required, cache=cache, report=print
     )

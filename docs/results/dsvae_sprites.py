@@ -22,7 +22,8 @@ ROOT = HERE.parents[1]
 
 # Name of a row -> options of the example.
 ROWS: dict[str, list[str]] = {
-    "default-seed0": ["--preset", "default", "--seed", "0"],
+    "default-seed0": ["--data", "sprites", "--preset", "default", "--seed", "0"],
+    "procedural-default-seed0": ["--data", "procedural", "--preset", "default", "--seed", "0"],
 }
 TABLE = ("reconstruction", "static_sampled", "static_swapped", "dynamic_sampled", "dynamic_swapped")
 WORDS = {
@@ -43,7 +44,8 @@ def finish(row: str, data_root: str | None) -> None:
     """Train, score and store one row, resuming a run that was cut."""
     run = ROOT / "runs" / f"results-dsvae_sprites-{row}"
     command = [sys.executable, "examples/dsvae_sprites.py", *ROWS[row], "--output", str(run), "--resume"]
-    subprocess.run(command + (["--data-root", data_root] if data_root else []), cwd=ROOT, check=True)
+    root = ["--data-root", data_root] if data_root and "sprites" in ROWS[row] else []
+    subprocess.run(command + root, cwd=ROOT, check=True)
     config = json.loads((run / "config.json").read_text())
     history = (run / "history.csv").read_text().splitlines()
     seconds = sum(float(line.rsplit(",", 1)[1]) for line in history[1:])
@@ -70,9 +72,7 @@ def table(result: dict[str, Any]) -> str:
         cells = []
         for factor in FACTORS:
             score = scores[f"{row}/{factor}"]
-            drawn = (row == "static_sampled" and factor != "action") or (
-                row == "dynamic_sampled" and factor == "action"
-            )
+            drawn = row == ("dynamic_sampled" if factor == "action" else "static_sampled")
             cells.append(f"{100 * score['value']:.1f}" + (f" [{100 * score['chance']:.1f}]" if drawn else ""))
         lines.append(f"| {WORDS[row]} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -83,8 +83,8 @@ def summary(result: dict[str, Any]) -> str:
     value = {name: score["value"] for name, score in result["scores"].items()}
     return (
         f"IS {value['inception_score']:.3f} of 9, H(y given x) {value['conditional_entropy']:.4f}; reconstruction MSE "
-        f"{value['mse']:.5f}, PSNR {value['psnr']:.1f} dB, SSIM {value['ssim']:.3f}; active units f "
-        f"{value['active_units/f']:.0f}, z {value['active_units/z']:.0f}; AUC of the cosine similarity: f for appearance "
+        f"{value['mse']:.5f}, PSNR {value['psnr']:.1f} dB, SSIM {value['ssim']:.3f}; active units "
+        f"f {value['active_units/f']:.0f}, z {value['active_units/z']:.0f}; AUC of cosines: f for appearance "
         f"{value['cosine_auc/f/appearance']:.3f}, z for motion {value['cosine_auc/z/motion']:.3f}; "
         f"training {result['training_minutes']} minutes on {result['machine']}, commit {result['commit']}."
     )

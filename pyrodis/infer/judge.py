@@ -83,7 +83,7 @@ def train_judge(
     train: Any,
     test: Any,
     *,
-    num_epochs: int = 4,
+    num_epochs: int = 6,
     required_accuracy: float = 0.999,
     seed: int = 0,
     cache: Path | None = None,
