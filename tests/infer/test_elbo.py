@@ -7,7 +7,7 @@ from typing import Any
 import pyro
 import pytest
 import torch
-from pyro.distributions import Normal, StudentT
+from pyro.distributions import Beta, Normal, StudentT
 from pyro.infer import SVI, Trace_ELBO, TraceMeanField_ELBO
 from torch import Tensor, nn
 
@@ -89,6 +89,25 @@ def test_a_pair_without_closed_form_is_estimated_and_said_so() -> None:
     ours = NamedELBO().loss(model, guide, x)
     torch.manual_seed(0)
     assert ours == pytest.approx(Trace_ELBO().loss(model, guide, x), rel=1e-5)
+
+
+def test_a_site_of_weight_zero_may_be_infinite() -> None:
+    """The draws of q leave the support of p, so the KL is infinite; out of the objective, it leaves it finite."""
+
+    class Model(nn.Module):
+        def forward(self, x: Tensor) -> None:
+            with pyro.plate("data", len(x)):
+                z = pyro.sample("z", Beta(torch.ones(()), 1.0))
+                pyro.sample("x", Normal(z, 1.0), obs=x)
+
+    class Guide(nn.Module):
+        def forward(self, x: Tensor) -> None:
+            with pyro.plate("data", len(x)):
+                pyro.sample("z", Normal(x, 1.0))
+
+    terms = NamedELBO().terms(scale_latents(Model(), {"z": 0.0}), scale_latents(Guide(), {"z": 0.0}), torch.rand(5))
+    assert terms.values["kl_z"].isinf()
+    assert terms.total.isfinite()
 
 
 @pytest.mark.parametrize("guide_class", [FullGuide, FactorizedGuide, FramewiseGuide])

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from pyrodis.guides import FullGuide, SmoothingGuide
 from pyrodis.infer.handlers import scale_latents
 from pyrodis.infer.queries import decode, encode, reconstruct, sample_prior, swap
+from pyrodis.nn import ConvEncoder
 from tests.equations import by_hand
 from tests.pairs import D, S, T, every_guide, every_pair, make_clips, make_guide, make_latents, make_model, make_pair
 
@@ -131,10 +132,17 @@ def test_modes_are_restored_after_an_error() -> None:
 
 
 def test_batch_norm_is_used_as_in_eval_mode() -> None:
-    guide, x = make_guide().train(), make_clips(3)
-    whole = encode(guide, x)
-    alone = encode(guide, x[:1])
+    """In training mode a clip's codes and frames would depend on the other clips of the batch."""
+    torch.manual_seed(0)
+    guide = FullGuide(ConvEncoder((1, 16, 16), 4, base_channels=2), S, D, hidden_dim=4).train()
+    assert any(isinstance(part, nn.BatchNorm2d) for part in guide.modules())
+    x = torch.rand(3, T, 1, 16, 16)
+    whole, alone = encode(guide, x), encode(guide, x[:1])
     torch.testing.assert_close(whole["z"][:1], alone["z"])
+    torch.testing.assert_close(whole["f"][:1], alone["f"])
+    model, latents = make_model().train(), make_latents(3)
+    first = {name: value[:1] for name, value in latents.items()}
+    torch.testing.assert_close(decode(model, latents)[:1], decode(model, first))
 
 
 def test_queries_record_no_gradients() -> None:
