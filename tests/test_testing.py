@@ -24,6 +24,8 @@ from pyrodis.testing import (
     tiny_dsvae,
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore:trying to observe a value outside of inference")
+
 X = torch.rand(3, 5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
