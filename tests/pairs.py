@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pyrodis.guides import FactorizedGuide, FramewiseGuide, FullGuide, SmoothingGuide
 from pyrodis.models import DSVAE, LSTMPrior, NormalPixels, StandardPrior
-from pyrodis.nn import ConvDecoder, ConvEncoder
+from pyrodis.nn import ConvDecoder, ConvEncoder, Downsample, PatchShuffle, RandomTones
 
 FRAME = (1, 8, 8)
 T, S, D = 4, 3, 2
@@ -38,11 +38,18 @@ def make_model(prior_class: Any = LSTMPrior, likelihood: nn.Module | None = None
         return _liven(model)
 
 
-def make_guide(guide_class: Any = FullGuide, seed: int = 1) -> Any:
+def make_guide(guide_class: Any = FullGuide, seed: int = 1, **views: Any) -> Any:
     """A guide in eval mode, float64, whose locs and scales vary."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return _liven(guide_class(ConvEncoder(FRAME, 4, base_channels=2), S, D, hidden_dim=4))
+        return _liven(guide_class(ConvEncoder(FRAME, 4, base_channels=2), S, D, hidden_dim=4, **views))
+
+
+def make_views() -> dict[str, Any]:
+    """Arguments of a guide: two different views, and an encoder of other features for z."""
+    dynamic_view = nn.Sequential(RandomTones(), Downsample(2))
+    dynamic_encoder = ConvEncoder(FRAME, 5, base_channels=2)
+    return {"static_view": PatchShuffle(4), "dynamic_view": dynamic_view, "dynamic_encoder": dynamic_encoder}
 
 
 def make_pair(guide_class: Any = FullGuide, prior_class: Any = LSTMPrior, seed: int = 0) -> tuple[DSVAE, Any]:

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from pyrodis.distributions import AutoregressiveNormal
-from pyrodis.guides.static_posterior import INITIAL_SCALE, StaticPosterior, encode_frames, feature_dim_of
+from pyrodis.guides.static_posterior import INITIAL_SCALE, StaticPosterior, feature_dim_of
+from pyrodis.guides.viewed_features import check_dynamic_encoder, check_view, encode_views
 from pyrodis.nn import RecurrentTransition
 from pyrodis.ops import check_positive_int, register_parameters
 
@@ -15,10 +16,13 @@ from pyrodis.ops import check_positive_int, register_parameters
 class FactorizedGuide(nn.Module):
     r"""The factorized guide: f and z are independent given x, and a frame's code sees its frame and the codes before.
 
-    $$q(f, z_{1:T} \mid x_{1:T}) = q(f \mid x_{1:T}) \prod_t q(z_t \mid z_{<t}, x_t)$$
+    $$q(f, z_{1:T} \mid x_{1:T}) = q(f \mid v_f(x_{1:T})) \prod_t q(z_t \mid z_{<t}, v_z(x_{1:T})_t)$$
 
     No network reads other frames on the way to z_t: an LSTM is fed the sampled z_{t-1}, and its state and the features
     of x_t give loc and scale.
+
+    v_f and v_z are the views, x itself where none is given: what each code may be inferred from. A guide may be any
+    function of x, so the objective stays a bound; of random views it is an average of bounds.
 
     Sites: "f", batch (B), event (S); "z", batch (B), event (T, D). Plate: "data", dim -1.
 
@@ -27,13 +31,17 @@ class FactorizedGuide(nn.Module):
         static_dim: S.
         dynamic_dim: D.
         hidden_dim: Size of every recurrent state.
+        static_view: v_f, a module from frames to frames of the same shape, or None.
+        dynamic_view: v_z, the same for z. With one object as both views it is applied once.
+        dynamic_encoder: The encoder of v_z(x), or None for `encoder`. Where the views differ, one of its own is
+            recommended: two kinds of frames are hard on one network, and on its batch statistics.
 
     Shape:
         x: (B, T, C, H, W) in [0, 1].
 
     Raises:
-        TypeError: If a size is not an int or x is not a floating-point tensor.
-        ValueError: If a size is not positive or x has another shape.
+        TypeError: If a size is not an int, a view or an encoder is no module, or x is not a floating-point tensor.
+        ValueError: If a size is not positive, `dynamic_encoder` is `encoder`, x has another shape or a view changes it.
 
     Source:
         Das and Dandi, section II.B.
@@ -46,14 +54,27 @@ class FactorizedGuide(nn.Module):
         torch.Size([2, 5, 2])
     """
 
-    def __init__(self, encoder: nn.Module, static_dim: int = 64, dynamic_dim: int = 32, hidden_dim: int = 128) -> None:
+    def __init__(
+        self,
+        encoder: nn.Module,
+        static_dim: int = 64,
+        dynamic_dim: int = 32,
+        hidden_dim: int = 128,
+        *,
+        static_view: nn.Module | None = None,
+        dynamic_view: nn.Module | None = None,
+        dynamic_encoder: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.static_dim = check_positive_int("static_dim", static_dim)
         self.dynamic_dim = check_positive_int("dynamic_dim", dynamic_dim)
         self.hidden_dim = check_positive_int("hidden_dim", hidden_dim)
-        feature_dim = feature_dim_of(encoder)
-        self.static = StaticPosterior(feature_dim, static_dim, hidden_dim)
+        self.static_view = check_view("static_view", static_view)
+        self.dynamic_view = check_view("dynamic_view", dynamic_view)
+        self.dynamic_encoder = check_dynamic_encoder(dynamic_encoder, encoder)
+        feature_dim = feature_dim_of(encoder if dynamic_encoder is None else dynamic_encoder)
+        self.static = StaticPosterior(feature_dim_of(encoder), static_dim, hidden_dim)
         self.transition = RecurrentTransition(dynamic_dim, feature_dim, hidden_dim, INITIAL_SCALE)
 
     def forward(self, x: torch.Tensor, batch_size: int | None = None) -> dict[str, torch.Tensor]:
@@ -67,8 +88,10 @@ class FactorizedGuide(nn.Module):
             "f" (B, S) and "z" (B, T, D).
         """
         register_parameters(self)
-        features = encode_frames(self.encoder, x)
+        static_features, features = encode_views(
+            x, self.encoder, self.static_view, self.dynamic_view, self.dynamic_encoder
+        )
         with pyro.plate("data", x.shape[0], dim=-1):
-            f = pyro.sample("f", self.static(features))
+            f = pyro.sample("f", self.static(static_features))
             z = pyro.sample("z", AutoregressiveNormal(self.transition, x.shape[1], features))
         return {"f": f, "z": z}

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-__all__ = ["BUILT_IN", "build", "describe"]
+__all__ = ["BUILT_IN", "SEQUENTIAL", "build", "describe"]
 
 BUILT_IN: dict[str, str] = {
     "DSVAE": "pyrodis.models",
@@ -23,8 +23,20 @@ BUILT_IN: dict[str, str] = {
     "SmoothingGuide": "pyrodis.guides",
     "ConvEncoder": "pyrodis.nn",
     "ConvDecoder": "pyrodis.nn",
+    "PatchShuffle": "pyrodis.nn",
+    "FrameShuffle": "pyrodis.nn",
+    "SingleFrame": "pyrodis.nn",
+    "RandomGrey": "pyrodis.nn",
+    "RandomTones": "pyrodis.nn",
+    "RandomShift": "pyrodis.nn",
+    "Downsample": "pyrodis.nn",
+    "GaussianBlur": "pyrodis.nn",
+    "Silhouette": "pyrodis.nn",
 }
-"""Class name to the module that exports it: the only classes that a description can build."""
+"""Class name to the module that exports it: with a sequence of them, the only classes that a description can build."""
+
+SEQUENTIAL = "torch.nn.Sequential"
+"""The one class of torch that a description can build: several built-in modules, one after the other."""
 
 _PLAIN = (type(None), bool, int, float, str)
 
@@ -33,7 +45,8 @@ def describe(module: object) -> dict[str, Any]:
     """Return the class and the constructor arguments of a module, as JSON can hold them.
 
     Every argument of the constructor is read from the attribute of the same name; modules among them are described the
-    same way. A class that does not keep its arguments so is recorded with ``"arguments": None``.
+    same way. A `torch.nn.Sequential` of unnamed modules has the one argument "modules", a list. A class that does not
+    keep its arguments so is recorded with ``"arguments": None``.
 
     Args:
         module: A module.
@@ -45,6 +58,8 @@ def describe(module: object) -> dict[str, Any]:
         >>> describe(nn.Linear(2, 3, bias=False))
         {'class': 'torch.nn.modules.linear.Linear', 'arguments': None}
     """
+    if type(module) is nn.Sequential and [*module._modules] == [str(i) for i in range(len(module))]:
+        return {"class": SEQUENTIAL, "arguments": {"modules": [describe(part) for part in module]}}
     try:
         arguments = {name: _plain(getattr(module, name)) for name in _parameters(type(module))}
     except (AttributeError, TypeError):
@@ -84,8 +99,8 @@ def _plain(value: object) -> Any:
 def build(description: Mapping[str, Any]) -> Any:
     """Build a built-in module from its description, with freshly drawn weights.
 
-    Only classes of the table :data:`BUILT_IN` are built; nothing is imported by a name that stands in a description.
-    Lists become tuples.
+    Only classes of the table :data:`BUILT_IN`, and sequences of them, are built; nothing is imported by a name that
+    stands in a description. Lists become tuples.
 
     Args:
         description: What :func:`describe` returned.
@@ -105,6 +120,8 @@ def build(description: Mapping[str, Any]) -> Any:
     if not _is_description(description):
         raise ValueError(f"a description must hold 'class' and 'arguments', got {description!r}")
     name, arguments = description["class"], description["arguments"]
+    if name == SEQUENTIAL:
+        return _build_sequential(arguments)
     if name not in BUILT_IN:
         raise ValueError(
             f"{name!r} is not a class of pyrodis; pass your own objects with load(run, model=..., guide=...)"
@@ -123,6 +140,13 @@ def build(description: Mapping[str, Any]) -> Any:
         return cls(**{key: _revive(value) for key, value in arguments.items()})
     except TypeError as error:
         raise ValueError(f"{name} cannot be built from its recorded arguments: {error}") from error
+
+
+def _build_sequential(arguments: Any) -> nn.Sequential:
+    modules = arguments.get("modules") if isinstance(arguments, Mapping) and set(arguments) == {"modules"} else None
+    if not isinstance(modules, list):
+        raise ValueError(f"the arguments of {SEQUENTIAL} must hold a list 'modules' alone, got {arguments!r}")
+    return nn.Sequential(*(build(part) for part in modules))
 
 
 def _is_description(value: object) -> bool:

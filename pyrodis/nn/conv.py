@@ -31,7 +31,7 @@ class ConvEncoder(nn.Module):
         (..., C, H, W) to (..., feature_dim).
 
     Raises:
-        TypeError: If a size is not an int.
+        TypeError: If a size is not an int, or frames and weights are not both of double precision where one is.
         ValueError: If a size is not positive, frames are not square with a power of two, or have another shape.
 
     Source:
@@ -81,6 +81,7 @@ class ConvEncoder(nn.Module):
                 f"frames must have shape (..., C, H, W) = (..., {', '.join(map(str, self.frame_shape))}), "
                 f"got {tuple(frames.shape)}; resize them or build the encoder for their frame_shape"
             )
+        _check_dtype("frames", frames, self.linear.weight)
         leading = frames.shape[:-3]
         flat = frames.reshape(-1, *self.frame_shape).contiguous(memory_format=torch.channels_last)
         features = self.linear(self.convolutions(flat).flatten(1))
@@ -104,8 +105,9 @@ class ConvDecoder(nn.Module):
         (..., code_dim) to (..., C, H, W).
 
     Raises:
-        TypeError: If a size is not an int.
-        ValueError: If a size is not positive, frames are not square with a power of two, or codes have another size.
+        TypeError: If a size is not an int, or codes and weights are not both of double precision where one is.
+        ValueError: If a size is not positive, the bias is not finite, frames are not square with a power of two, or
+            codes have another size.
 
     Source:
         The generator of Radford et al. (2016); its first transposed convolution, on one pixel, is written as the linear
@@ -131,6 +133,8 @@ class ConvDecoder(nn.Module):
         self.base_channels = check_positive_int("base_channels", base_channels)
         self.growth = check_positive_int("growth", growth)
         self.batch_norm = batch_norm
+        if not math.isfinite(output_bias):
+            raise ValueError(f"output_bias must be a finite number, got {output_bias}; 0 is a gray frame")
         self.output_bias = output_bias
         widths = _widths(self.frame_shape, base_channels, growth)[::-1]
         self.linear = nn.Linear(code_dim, 16 * widths[0])
@@ -160,6 +164,7 @@ class ConvDecoder(nn.Module):
                 f"codes must have shape (..., code_dim) = (..., {self.code_dim}), got {tuple(codes.shape)}; "
                 "build the decoder with the sum of the codes' sizes"
             )
+        _check_dtype("codes", codes, self.linear.weight)
         leading = codes.shape[:-1]
         hidden = self.linear(codes.reshape(-1, self.code_dim)).unflatten(1, (-1, 4, 4))
         output = self.convolutions(hidden.contiguous(memory_format=torch.channels_last))
@@ -198,6 +203,15 @@ def check_frame_shape(frame_shape: Sequence[int]) -> tuple[int, int, int]:
             f"frame_shape must be (C, H, W) with H = W a power of two of at least 8, got {shape}; resize the frames"
         )
     return shape  # type: ignore[return-value]
+
+
+def _check_dtype(name: str, value: torch.Tensor, weight: torch.Tensor) -> None:
+    """Refuse double precision beside single; the other types are for autocast to convert."""
+    if value.dtype != weight.dtype and torch.float64 in (value.dtype, weight.dtype):
+        raise TypeError(
+            f"{name} must be {weight.dtype} as the network's weights are, got {value.dtype}; "
+            f"use {name}.to({weight.dtype})"
+        )
 
 
 def _widths(frame_shape: tuple[int, int, int], base_channels: int, growth: int) -> list[int]:

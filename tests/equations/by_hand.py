@@ -62,8 +62,13 @@ def autoregression(transition: Any, z: Tensor, context: Tensor | None) -> tuple[
 
 
 def features_of(guide: Any, x: Tensor) -> Tensor:
-    """The encoder on one frame at a time."""
-    return torch.stack([guide.encoder(x[:, t]) for t in range(x.shape[1])], 1)
+    """The encoder of a guide without views on one frame at a time."""
+    return encoded(guide.encoder, x)
+
+
+def encoded(encoder: Any, x: Tensor) -> Tensor:
+    """An encoder on one frame at a time."""
+    return torch.stack([encoder(x[:, t]) for t in range(x.shape[1])], 1)
 
 
 def static_parameters(static: Any, features: Tensor) -> tuple[Tensor, Tensor]:

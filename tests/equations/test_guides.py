@@ -12,9 +12,9 @@ from torch import Tensor
 
 from pyrodis.distributions import AutoregressiveNormal
 from pyrodis.guides import FactorizedGuide, FramewiseGuide, FullGuide, SmoothingGuide
-from pyrodis.nn import RecurrentTransition
+from pyrodis.nn import GaussianBlur, RecurrentTransition
 from tests.equations import by_hand
-from tests.pairs import every_guide, make_clips, make_guide, make_latents
+from tests.pairs import every_guide, make_clips, make_guide, make_latents, make_views
 
 
 def guide_log_prob(guide: Any, x: Tensor, latents: dict[str, Tensor]) -> Tensor:
@@ -24,10 +24,12 @@ def guide_log_prob(guide: Any, x: Tensor, latents: dict[str, Tensor]) -> Tensor:
 
 
 def written(guide: Any, x: Tensor, latents: dict[str, Tensor], dynamic: Callable[..., tuple[Tensor, Tensor]]) -> Tensor:
-    """The density log q(f | x) + sum_t log q(z_t | ...)."""
+    """The density log q(f | v_f(x)) + sum_t log q(z_t | ..., v_z(x)); a view that is not there is x itself."""
     f, z = latents["f"], latents["z"]
-    features = by_hand.features_of(guide, x)
-    static = by_hand.normal_log_prob(f, *by_hand.static_parameters(guide.static, features))
+    v_f, v_z = (x if view is None else view(x) for view in (guide.static_view, guide.dynamic_view))
+    static_features = by_hand.encoded(guide.encoder, v_f)
+    features = by_hand.encoded(guide.encoder if guide.dynamic_encoder is None else guide.dynamic_encoder, v_z)
+    static = by_hand.normal_log_prob(f, *by_hand.static_parameters(guide.static, static_features))
     loc, scale = dynamic(guide, features, f, z)
     frames = [by_hand.total(by_hand.normal_log_prob(z[:, t], loc[:, t], scale[:, t])) for t in range(z.shape[1])]
     return by_hand.total(static) + sum(frames)
@@ -57,8 +59,17 @@ def smoothing(guide: Any, features: Tensor, f: Tensor, z: Tensor) -> tuple[Tenso
 
 
 def check(guide_class: type, dynamic: Callable[..., tuple[Tensor, Tensor]]) -> None:
-    guide, x, latents = make_guide(guide_class), make_clips(), make_latents()
-    torch.testing.assert_close(guide_log_prob(guide, x, latents), written(guide, x, latents, dynamic))
+    x, latents, views = make_clips(), make_latents(), make_views()
+    one_encoder = {name: view for name, view in views.items() if name != "dynamic_encoder"}
+    for arguments in (
+        {},
+        {"static_view": views["static_view"]},
+        {"dynamic_view": GaussianBlur(1.0)},
+        one_encoder,
+        views,
+    ):
+        guide = make_guide(guide_class, **arguments)
+        torch.testing.assert_close(guide_log_prob(guide, x, latents), written(guide, x, latents, dynamic))
 
 
 def test_das_dandi_2a_full_factorization() -> None:

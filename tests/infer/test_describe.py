@@ -78,6 +78,49 @@ def test_a_built_in_pair_rebuilds_through_json() -> None:
     assert {name: value.shape for name, value in rebuilt.state_dict().items()} == shapes
 
 
+@pytest.mark.parametrize(
+    "view",
+    [
+        pyrodis.nn.PatchShuffle(4, per_frame=False, seed=1),
+        pyrodis.nn.FrameShuffle(2),
+        pyrodis.nn.SingleFrame(3),
+        pyrodis.nn.RandomGrey((0.7, 1.5), seed=4),
+        pyrodis.nn.RandomTones(5.0, 0.1, 0.2, seed=5),
+        pyrodis.nn.RandomShift(3, seed=6),
+        pyrodis.nn.Downsample(4),
+        pyrodis.nn.GaussianBlur(1.5),
+        pyrodis.nn.Silhouette(0.3),
+        nn.Sequential(pyrodis.nn.RandomGrey(), nn.Sequential(pyrodis.nn.Downsample(), pyrodis.nn.SingleFrame())),
+        nn.Sequential(),
+    ],
+    ids=lambda view: type(view).__name__,
+)
+def test_views_and_sequences_of_them_rebuild_through_json(view: nn.Module) -> None:
+    described = json.loads(json.dumps(describe(view)))
+    rebuilt = build(described)
+    assert type(rebuilt) is type(view)
+    assert describe(rebuilt) == described
+    frames = torch.rand(2, 3, 3, 8, 8)
+    assert torch.equal(rebuilt.eval()(frames), view.eval()(frames))
+
+
+def test_a_sequence_is_recorded_with_what_is_in_it() -> None:
+    layers = nn.Sequential(nn.Linear(2, 2), nn.Tanh())
+    inner = [
+        {"class": "torch.nn.modules.linear.Linear", "arguments": None},
+        {"class": "torch.nn.modules.activation.Tanh", "arguments": {}},
+    ]
+    assert describe(layers) == {"class": "torch.nn.Sequential", "arguments": {"modules": inner}}
+    with pytest.raises(ValueError, match=r"'torch\.nn\.modules\.linear\.Linear' is not a class of pyrodis"):
+        build(describe(layers))
+
+
+def test_a_sequence_with_names_of_its_own_is_not_rebuilt() -> None:
+    named = nn.Sequential()
+    named.add_module("first", pyrodis.nn.Downsample())
+    assert describe(named) == {"class": "torch.nn.modules.container.Sequential", "arguments": None}
+
+
 def test_a_class_derived_from_a_built_in_one_is_not_built_in() -> None:
     assert describe(Derived())["class"] == f"{Derived.__module__}.Derived"
 
@@ -97,6 +140,17 @@ def test_every_class_of_the_table_exists_under_its_name() -> None:
             "'os.system' is not a class of pyrodis; pass your own",
         ),
         ({"class": "Sequential", "arguments": {}}, "'Sequential' is not a class of pyrodis"),
+        (
+            {"class": "torch.nn.Sequential", "arguments": None},
+            "torch.nn.Sequential must hold a list 'modules' alone, got",
+        ),
+        ({"class": "torch.nn.Sequential", "arguments": {"modules": {}}}, "must hold a list 'modules' alone, got"),
+        (
+            {"class": "torch.nn.Sequential", "arguments": {"modules": [{"class": "os.system", "arguments": {}}]}},
+            "'os.system' is not a class of pyrodis",
+        ),
+        ({"class": "torch.nn.Sequential", "arguments": {"modules": ["Downsample"]}}, "a description must hold 'class'"),
+        ({"class": "torch.nn.Linear", "arguments": {}}, "'torch.nn.Linear' is not a class of pyrodis"),
         ({"class": "DSVAE", "arguments": None}, "the arguments of DSVAE were not recorded; pass the objects with load"),
         ({"class": "DSVAE"}, "a description must hold 'class' and 'arguments'"),
         ("DSVAE", "a description must hold 'class' and 'arguments', got 'DSVAE'"),

@@ -1,0 +1,114 @@
+"""What each factor of a guide sees: features of views of the frames."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from pyrodis.guides.static_posterior import encode_frames
+from pyrodis.ops import check_frames_shape
+
+
+def encode_views(
+    x: torch.Tensor,
+    encoder: nn.Module,
+    static_view: nn.Module | None,
+    dynamic_view: nn.Module | None,
+    dynamic_encoder: nn.Module | None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the features that q(f | ...) reads and those that q(z | ...) reads.
+
+    Where both read the same (no views, or one object as both, and no encoder of its own for z) the view and the encoder
+    run once. Views are applied to clips as they come, before any draw of a latent.
+
+    Args:
+        x: Clips.
+        encoder: Maps frames (..., C, H, W) to features; for f, and for z without `dynamic_encoder`.
+        static_view: Maps frames to the frames that f is inferred from, or None for all.
+        dynamic_view: The same for z.
+        dynamic_encoder: Maps frames to features for z, or None for `encoder`.
+
+    Shape:
+        x: (B, T, C, H, W).
+
+    Returns:
+        Features for f and features for z, each of shape (B, T, feature_dim of its encoder).
+
+    Raises:
+        TypeError: If x is not a floating-point tensor.
+        ValueError: If x has another shape, or a view changes it.
+
+    Example:
+        >>> from pyrodis.nn import ConvEncoder, PatchShuffle
+        >>> encoder = ConvEncoder((1, 8, 8), 4, base_channels=2)
+        >>> f, z = encode_views(torch.zeros(2, 5, 1, 8, 8), encoder, PatchShuffle(4), None, None)
+        >>> f.shape, z.shape
+        (torch.Size([2, 5, 4]), torch.Size([2, 5, 4]))
+    """
+    check_frames_shape(x, getattr(encoder, "frame_shape", None))
+    static = encode_frames(encoder, _see("static_view", static_view, x))
+    if dynamic_view is static_view and dynamic_encoder is None:
+        return static, static
+    own = encoder if dynamic_encoder is None else dynamic_encoder
+    return static, encode_frames(own, _see("dynamic_view", dynamic_view, x))
+
+
+def check_view(name: str, view: Any) -> nn.Module | None:
+    """Return a view if it is a module or None.
+
+    Args:
+        name: Name of the argument, for the message.
+        view: What was given.
+
+    Returns:
+        The view, unchanged.
+
+    Raises:
+        TypeError: If it is neither.
+
+    Example:
+        >>> check_view("static_view", None) is None
+        True
+    """
+    if view is not None and not isinstance(view, nn.Module):
+        raise TypeError(
+            f"{name} must be a module from frames to frames or None, got {view!r}; pass one such as PatchShuffle()"
+        )
+    return view
+
+
+def check_dynamic_encoder(dynamic_encoder: Any, encoder: nn.Module) -> nn.Module | None:
+    """Return the encoder of z if it is a module of its own or None.
+
+    Args:
+        dynamic_encoder: What was given.
+        encoder: The encoder of f.
+
+    Returns:
+        The encoder of z, unchanged.
+
+    Raises:
+        TypeError: If it is no module.
+        ValueError: If it is the encoder of f.
+
+    Example:
+        >>> check_dynamic_encoder(None, nn.Identity()) is None
+        True
+    """
+    if dynamic_encoder is not None and not isinstance(dynamic_encoder, nn.Module):
+        raise TypeError(f"dynamic_encoder must be a module from frames to features or None, got {dynamic_encoder!r}")
+    if dynamic_encoder is encoder:
+        raise ValueError("dynamic_encoder must be another module than encoder; leave it out to share one encoder")
+    return dynamic_encoder
+
+
+def _see(name: str, view: nn.Module | None, x: torch.Tensor) -> torch.Tensor:
+    if view is None:
+        return x
+    seen = view(x)
+    if not isinstance(seen, torch.Tensor) or seen.shape != x.shape:
+        got = tuple(seen.shape) if isinstance(seen, torch.Tensor) else type(seen).__name__
+        raise ValueError(f"{name} must return frames of the shape of x, {tuple(x.shape)}, got {got}")
+    return seen
