@@ -19,8 +19,9 @@ CONFIG_FORMAT = "pyrodis.run"
 CONFIG_VERSION = 1
 _COMPARED = ("model", "guide", "data", "training", "run")
 _NOT_COMPARED = ("training.num_workers", "training.checkpoint_minutes")
-_OWN_FILES = ("config.json", "weights.safetensors", "history.csv", "metrics.json", "checkpoints/*.ckpt")
-_OWN_PATTERNS = ("logs/events.out.tfevents.*", "figures/*.png", "figures/*.gif", ".*.tmp", "checkpoints/.*.tmp")
+_RESULTS = ("metrics.json", "pairs.csv", "figures/*.png", "figures/*.gif")
+_OWN_FILES = ("config.json", "weights.safetensors", "history.csv", "checkpoints/*.ckpt", *_RESULTS)
+_OWN_PATTERNS = ("logs/events.out.tfevents.*", ".*.tmp", "checkpoints/.*.tmp")
 
 
 class RunDirectory:
@@ -80,9 +81,9 @@ class RunDirectory:
         """The directory of TensorBoard's files."""
         return self.path / "logs"
 
-    def files(self) -> list[Path]:
-        """Return the files in the directory that a run may have written."""
-        found = (file for pattern in _OWN_FILES + _OWN_PATTERNS for file in self.path.glob(pattern))
+    def files(self, patterns: Sequence[str] = _OWN_FILES + _OWN_PATTERNS) -> list[Path]:
+        """Return the files in the directory that a run may have written, or those of some patterns."""
+        found = (file for pattern in patterns for file in self.path.glob(pattern))
         return sorted(file for file in found if file.is_file())
 
     def claim(self, config: Mapping[str, Any], resume: bool, overwrite: bool) -> None:
@@ -90,7 +91,8 @@ class RunDirectory:
 
         Args:
             config: What :func:`make_config` returned.
-            resume: Go on with a run of the same settings that is here.
+            resume: Go on with a run of the same settings that is here. If it is made longer, the scores and figures of
+                the shorter run are removed.
             overwrite: Remove the files of the run that is here, and start again.
 
         Raises:
@@ -105,11 +107,11 @@ class RunDirectory:
                 )
         else:
             old = read_config(self.path)
-            if overwrite:
-                for file in self.files():
-                    file.unlink()
-            else:
+            if not overwrite:
                 self._check_same(old, config, resume)
+            stale = self.files() if overwrite else self.files(_RESULTS) if find_differences(old, config) else []
+            for file in stale:
+                file.unlink()
         write_atomic(self.config, lambda target: target.write_text(json.dumps(config, indent=2) + "\n"))
 
     def _check_same(self, old: Mapping[str, Any], new: Mapping[str, Any], resume: bool) -> None:

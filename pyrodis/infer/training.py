@@ -95,6 +95,8 @@ def fit(
     if settings.patience is not None and validation is None:
         raise ValueError(f"patience needs validation data, got patience={settings.patience} and validation=None")
     directory = None if output is None else RunDirectory(output)
+    if directory is None or not (resume and directory.last.exists()):
+        _check_ready(guide, train, settings)  # before a directory is claimed, and a run in it removed
     if directory is not None:
         data = {"train": describe_data(train), "validation": describe_data(validation)}
         training = dataclasses.asdict(settings)
@@ -109,6 +111,14 @@ def _check_modules(model: object, guide: object) -> None:
     for name, module in (("model", model), ("guide", guide)):
         if not isinstance(module, nn.Module):
             raise TypeError(f"{name} must be a torch module that is a Pyro program, got {type(module).__name__}")
+
+
+def _check_ready(guide: nn.Module, train: Dataset[Any], settings: FitSettings) -> None:
+    """Refuse what a training that starts now would refuse at its first step."""
+    from pyrodis.infer.engine import find_latent_sites
+
+    _uses_cuda(settings)
+    _check_sites(settings, find_latent_sites(guide, _first_frames(train, guide)))
 
 
 def _restore(
@@ -223,10 +233,9 @@ def _loader(
     data: Dataset[Any], settings: FitSettings, cuda: bool, sampler: StepBatchSampler | None = None
 ) -> DataLoader[Any]:
     batching: dict[str, Any] = {"batch_size": settings.batch_size} if sampler is None else {"batch_sampler": sampler}
-    workers = settings.num_workers
-    return DataLoader(
-        data, **batching, num_workers=workers, persistent_workers=workers > 0, pin_memory=cuda, collate_fn=stack_frames
-    )
+    batching |= {"num_workers": settings.num_workers, "persistent_workers": settings.num_workers > 0}
+    pin = cuda and data[0]["x"].device.type == "cpu"  # what lies on the device already cannot be pinned
+    return DataLoader(data, **batching, pin_memory=pin, collate_fn=stack_frames)
 
 
 def _make_trainer(settings: FitSettings, cuda: bool, callbacks: list[Any]) -> Any:

@@ -62,6 +62,7 @@ def test_overwrite_removes_the_files_of_a_run_and_no_other(tmp_path: Path) -> No
     (tmp_path / "figures/swap.gif").touch()
     (tmp_path / "figures/mine.svg").touch()
     (tmp_path / "metrics.json").touch()
+    (tmp_path / "pairs.csv").touch()
     RunDirectory(tmp_path).claim(config(), resume=False, overwrite=True)
     left = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
     assert left == {"config.json", "notes.txt", "figures/mine.svg"}
@@ -74,6 +75,38 @@ def test_overwrite_trains_again(tmp_path: Path) -> None:
         fit(model, guide, make_frames(), settings=settings, output=tmp_path, overwrite=seed == 1)
     assert read_config(tmp_path)["training"]["seed"] == 1
     assert len(list((tmp_path / "logs").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [({"kl_weights": {"w": 1.0}}, "kl_weights names the site 'w'"), ({"device": "cuda"}, "no CUDA device")],
+)
+def test_settings_that_cannot_train_cost_no_run_and_claim_no_directory(
+    tmp_path: Path, change: dict[str, Any], match: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    wrong = FitSettings(**(QUICK | change))
+    with pytest.raises(ValueError, match=match):
+        fit(*make_pair(), make_frames(), settings=wrong, output=tmp_path / "new", resume=True)
+    fit(*make_pair(), make_frames(), settings=FitSettings(**QUICK), output=tmp_path / "new")
+    kept = {path: path.read_bytes() for path in (tmp_path / "new").rglob("*") if path.is_file()}
+    with pytest.raises(ValueError, match=match):
+        fit(*make_pair(), make_frames(), settings=wrong, output=tmp_path / "new", overwrite=True)
+    assert kept == {path: path.read_bytes() for path in (tmp_path / "new").rglob("*") if path.is_file()}
+
+
+def test_a_run_made_longer_drops_the_scores_of_the_shorter_one(tmp_path: Path) -> None:
+    constant = {"schedule": "constant", "max_steps": None}
+    RunDirectory(tmp_path).claim(config(training=constant | {"num_epochs": 3}), resume=False, overwrite=False)
+    (tmp_path / "figures").mkdir()
+    scores = [tmp_path / name for name in ("metrics.json", "pairs.csv", "figures/swap.gif")]
+    for path in (*scores, tmp_path / "history.csv"):
+        path.touch()
+    RunDirectory(tmp_path).claim(config(training=constant | {"num_epochs": 3}), resume=True, overwrite=False)
+    assert all(path.exists() for path in scores)
+    RunDirectory(tmp_path).claim(config(training=constant | {"num_epochs": 4}), resume=True, overwrite=False)
+    assert not any(path.exists() for path in scores)
+    assert (tmp_path / "history.csv").exists()
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
