@@ -91,7 +91,8 @@ def train_judge(
 ) -> tuple[Judge, dict[str, float]]:
     """Train a judge on labelled clips, or take it from the cache, and refuse one that cannot read real clips.
 
-    The cached file is named after the data's checksum and every setting; it holds tensors and JSON alone.
+    The cached file is named after the checksum of `train` and every setting; it holds tensors and JSON alone. Its
+    accuracies are used for the test set that they were measured on, and measured anew for any other.
 
     Args:
         train: Data set with known factors that the judge learns from.
@@ -120,15 +121,19 @@ def train_judge(
     path = (
         folder / f"{train.name}-{train.checksum[:12]}-{train.split}-e{num_epochs}-s{seed}-v{JUDGE_VERSION}.safetensors"
     )
-    judge = Judge(train.frame_shape, train.factor_sizes)
-    accuracies = _load(judge, path)
-    if accuracies is None:
-        with torch.random.fork_rng(devices=[]):
+    tested_on = f"{test.name} {test.split} {test.checksum} {len(test)}"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        judge = Judge(train.frame_shape, train.factor_sizes)
+        found = _load(judge, path)
+        if found is None:
             torch.manual_seed(seed)
-            judge = Judge(train.frame_shape, train.factor_sizes)
+            judge = Judge(train.frame_shape, train.factor_sizes)  # a damaged file may have filled a part of the first
             _train(judge, train, num_epochs, report)
-        accuracies = judge_accuracies(judge, test)
-        _save(judge, path, accuracies)
+        if found is None or found["tested_on"] != tested_on:
+            found = {"accuracies": judge_accuracies(judge, test), "tested_on": tested_on}
+            _save(judge, path, found)
+    accuracies: dict[str, float] = found["accuracies"]
     poor = {name: round(value, 5) for name, value in accuracies.items() if value < required_accuracy}
     if poor:
         raise RuntimeError(
@@ -182,18 +187,22 @@ def _batches(dataset: Any, order: Sequence[int], batch_size: int) -> Iterator[tu
         yield batch["x"], batch["factors"]
 
 
-def _save(judge: Judge, path: Path, accuracies: dict[str, float]) -> None:
+def _save(judge: Judge, path: Path, found: dict[str, Any]) -> None:
     from safetensors.torch import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: value.contiguous() for name, value in judge.state_dict().items()}
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    save_file(tensors, temporary, metadata={"accuracies": json.dumps(accuracies)})
+    metadata = {"accuracies": json.dumps(found["accuracies"]), "tested_on": found["tested_on"]}
+    save_file(tensors, temporary, metadata=metadata)
     os.replace(temporary, path)
 
 
-def _load(judge: Judge, path: Path) -> dict[str, float] | None:
-    """Fill the judge from a cached file; None if there is none or it is not whole (it is then trained anew)."""
+def _load(judge: Judge, path: Path) -> dict[str, Any] | None:
+    """Fill the judge from a cached file and return its accuracies and what they were measured on.
+
+    None if there is no file or it is not whole (the judge is then trained anew).
+    """
     from safetensors import SafetensorError, safe_open
 
     if not path.exists():
@@ -201,6 +210,8 @@ def _load(judge: Judge, path: Path) -> dict[str, float] | None:
     try:
         with safe_open(path, framework="pt") as file:
             judge.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-            return {name: float(value) for name, value in json.loads(file.metadata()["accuracies"]).items()}
+            metadata = file.metadata()
+            accuracies = {name: float(value) for name, value in json.loads(metadata["accuracies"]).items()}
+            return {"accuracies": accuracies, "tested_on": metadata.get("tested_on")}
     except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError):
         return None
