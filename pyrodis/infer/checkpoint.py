@@ -160,10 +160,18 @@ def save_weights(path: Path | str, model: nn.Module, guide: nn.Module) -> None:
         >>> sorted(read_weights(path))
         ['model.bias', 'model.weight']
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     metadata = {"format": WEIGHTS_FORMAT, "format_version": str(FORMAT_VERSION)}
-    write_atomic(Path(path), lambda target: save_file(collect_weights(model, guide), target, metadata))
+
+    def write(target: Path) -> None:
+        try:
+            save_file(collect_weights(model, guide), target, metadata)
+        except SafetensorError as error:  # what it makes of a full disk; no OSError
+            raise OSError(str(error)) from error
+
+    write_atomic(Path(path), write)
 
 
 def read_weights(path: Path | str) -> dict[str, Tensor]:

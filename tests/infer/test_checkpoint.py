@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors
 import torch
 from safetensors.torch import save_file
 from torch import nn
@@ -128,3 +129,13 @@ def test_weights_of_another_pair_change_nothing() -> None:
         assert all(torch.equal(value, before[name]) for name, value in collect_weights(model, guide).items())
     load_weights(model, guide, other, Path("w"))
     assert torch.equal(guide.bias, other["guide.bias"])
+
+
+def test_weights_that_cannot_be_written_are_an_os_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object) -> None:
+        raise safetensors.SafetensorError("I/O error: No space left on device")
+
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    with pytest.raises(OSError, match=r"w\.safetensors cannot be written: I/O error: No space left .* the free space"):
+        save_weights(tmp_path / "w.safetensors", nn.Identity(), nn.Identity())
+    assert list(tmp_path.iterdir()) == []
