@@ -88,6 +88,16 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "infinity": (lambda: pyrodis.encode(GUIDE, broken(float("inf"))), ValueError, "got values from 0.5 to inf"),
     "no clips": (lambda: pyrodis.encode(GUIDE, X[:0]), ValueError, "must not be empty, got shape (0, 5, 1, 8, 8)"),
     "no frames": (lambda: loss(MODEL, GUIDE, X[:, :0]), ValueError, "must not be empty, got shape (2, 0, 1, 8, 8)"),
+    "double precision": (
+        lambda: pyrodis.encode(GUIDE, X.double()),
+        TypeError,
+        "frames must be torch.float32 as the network's weights are, got torch.float64; use frames.to(torch.float32)",
+    ),
+    "codes of double precision": (
+        lambda: pyrodis.decode(MODEL, {s: v.double() for s, v in pyrodis.encode(GUIDE, X).items()}),
+        TypeError,
+        "codes must be torch.float32 as the network's weights are, got torch.float64",
+    ),
     # Sizes of models, guides and networks.
     "negative size": (
         lambda: guide_of(static_dim=-1),
@@ -114,6 +124,11 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "small frame": (lambda: ConvEncoder((3, 4, 4)), ValueError, "at least 8, got (3, 4, 4)"),
     "frame of one number": (lambda: ConvEncoder(64), TypeError, "frame_shape must be three whole numbers"),
     "frame of halves": (lambda: ConvEncoder((3, 8.5, 8.5)), TypeError, "frame_shape must be three whole numbers"),
+    "output bias": (
+        lambda: ConvDecoder(4, (1, 8, 8), 2, output_bias=float("nan")),
+        ValueError,
+        "output_bias must be a finite number, got nan",
+    ),
     "code size": (lambda: ConvDecoder(4, (1, 8, 8), 2)(torch.zeros(2, 5)), ValueError, "(..., 4), got (2, 5)"),
     "encoder's frames": (lambda: ConvEncoder((1, 8, 8), 4, 2)(torch.zeros(2, 3, 8, 8)), ValueError, "got (2, 3, 8, 8)"),
     "prior of no size": (lambda: LSTMPrior(0), ValueError, "dynamic_dim must be a positive whole number, got 0"),
