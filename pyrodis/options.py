@@ -32,7 +32,7 @@ def add_shared_options(parser: argparse.ArgumentParser, script: str) -> None:
     group = parser.add_argument_group("options of every script")
     add = group.add_argument
     output = Path("runs") / script
-    add("--output", type=Path, default=output, metavar="DIR", help=f"directory of the run (default: {output})")
+    add("--output", type=_path, default=output, metavar="DIR", help=f"directory of the run (default: {output})")
     add(
         "--data-root",
         type=_directory,
@@ -60,9 +60,15 @@ def _seed(text: str) -> int:
         seed = int(text)
     except ValueError:
         seed = -1
-    if seed < 0:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 0, got {text!r}")
+    if not 0 <= seed < 2**63:  # what torch takes
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 0 and below 2^63, got {text!r}")
     return seed
+
+
+def _path(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"must name a directory, got {text!r}; write . for the current one")
+    return Path(text)
 
 
 def _directory(text: str) -> Path:

@@ -52,8 +52,10 @@ def test_help_states_every_option_and_default(parser: argparse.ArgumentParser) -
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--seed", "-1"], "argument --seed: must be a whole number of at least 0, got '-1'"),
-        (["--seed", "one"], "argument --seed: must be a whole number of at least 0, got 'one'"),
+        (["--seed", "-1"], "argument --seed: must be a whole number of at least 0 and below 2^63, got '-1'"),
+        (["--seed", "one"], "argument --seed: must be a whole number of at least 0 and below 2^63, got 'one'"),
+        (["--seed", "9" * 20], "argument --seed: must be a whole number of at least 0 and below 2^63, got '99999"),
+        (["--output", ""], "argument --output: must name a directory, got ''"),
         (["--preset", "large"], "argument --preset: invalid choice: 'large'"),
         (["--device", "tpu"], "argument --device: invalid choice: 'tpu'"),
         (["--data-root", "/nowhere"], "argument --data-root: must be a directory that exists, got '/nowhere'"),
