@@ -51,6 +51,7 @@ _PACKAGES = (
     "models",
     "nn",
     "ops",
+    "options",
     "plotting",
     "regularizers",
     "testing",
