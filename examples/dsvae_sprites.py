@@ -28,12 +28,14 @@ from pyrodis.infer.evaluation import decode_exchanges, exchange_scores, pair_tab
 from pyrodis.infer.judge import train_judge
 from pyrodis.metrics import Score, proportion_score, two_sided_wanted
 from pyrodis.models import DSVAE, LSTMPrior, NormalPixels, StandardPrior
-from pyrodis.nn import ConvDecoder, ConvEncoder
+from pyrodis.nn import ConvDecoder, ConvEncoder, Downsample, PatchShuffle, RandomGrey, RandomTones
 from pyrodis.options import add_shared_options, run_script
 from pyrodis.plotting import score_table
 
 GUIDES = {"full": FullGuide, "factorized": FactorizedGuide, "framewise": FramewiseGuide, "smoothing": SmoothingGuide}
 PRIORS = {"lstm": LSTMPrior, "standard": StandardPrior}
+# What hides the colors from z, where f sees shuffled patches.
+VIEWS = {"none": None, "shuffle-grey": RandomGrey, "shuffle-tones": RandomTones}
 
 # What a preset sets; every value can be overridden by its own option.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -107,6 +109,13 @@ def make_parser() -> argparse.ArgumentParser:
     model = parser.add_argument_group("model and guide (defaults are those of --preset default)")
     option = model.add_argument
     option("--guide", choices=GUIDES, help="factorization of q(f, z | x) (default: full)")
+    option(
+        "--views",
+        choices=VIEWS,
+        default="none",
+        help="what the guide sees: f is inferred from frames of shuffled patches, z from frames in random grey or "
+        "random tones at half the resolution, by an encoder of its own; none: the frames, for both (default: none)",
+    )
     option("--prior", choices=PRIORS, help="prior of z: teacher-forced LSTM or independent N(0, I) (default: lstm)")
     option("--static-dim", type=int, default=64, help="dimensions of f (default: 64)")
     option("--dynamic-dim", type=int, default=32, help="dimensions of each z_t (default: 32)")
@@ -175,7 +184,13 @@ def make_pair(options: argparse.Namespace, frame_shape: tuple[int, int, int], nu
     prior = PRIORS[options.prior](dynamic_dim)
     likelihood = NormalPixels(options.scale, options.learn_scale)
     model = DSVAE(decoder, prior, likelihood, static_dim, dynamic_dim, num_frames)
-    guide = GUIDES[options.guide](encoder, static_dim, dynamic_dim, options.hidden_dim)
+    views: dict[str, Any] = {}
+    hide_colors = VIEWS[options.views]
+    if hide_colors is not None:
+        views["static_view"] = PatchShuffle(8)
+        views["dynamic_view"] = torch.nn.Sequential(hide_colors(), Downsample(2))
+        views["dynamic_encoder"] = ConvEncoder(frame_shape, options.feature_dim, channels, growth)
+    guide = GUIDES[options.guide](encoder, static_dim, dynamic_dim, options.hidden_dim, **views)
     return model, guide
 
 

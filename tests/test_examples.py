@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors import safe_open
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -87,6 +89,22 @@ def test_figures_are_images(finished: Path) -> None:
 
 def test_nothing_unfinished_is_left(finished: Path) -> None:
     assert not [path for path in finished.rglob("*") if path.suffix in {".tmp", ".part"}]
+
+
+@pytest.mark.parametrize("views", ["none", "shuffle-grey", "shuffle-tones"])
+def test_views_of_the_sprites_example(views: str) -> None:
+    spec = importlib.util.spec_from_file_location("dsvae_sprites", EXAMPLES / "dsvae_sprites.py")
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    options = example.make_parser().parse_args(["--smoke-test", "--views", views])
+    example.apply_preset(options)
+    _, guide = example.make_pair(options, (3, 64, 64), 8)
+    seen = [guide.static_view, *(guide.dynamic_view or [])]
+    names = [type(view).__name__ for view in seen if view is not None]
+    hides = {"shuffle-grey": "RandomGrey", "shuffle-tones": "RandomTones"}
+    assert names == ([] if views == "none" else ["PatchShuffle", hides[views], "Downsample"])
+    assert (guide.dynamic_encoder is None) == (views == "none")
+    assert guide(torch.rand(2, 8, 3, 64, 64))["z"].shape == (2, 8, options.dynamic_dim)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

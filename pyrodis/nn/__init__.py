@@ -1,4 +1,4 @@
-"""Networks, tensors in and tensors out; no probabilistic programming here."""
+"""Networks, and views of frames: tensors in and tensors out; no probabilistic programming here."""
 
 from pyrodis.nn.conv import ConvDecoder, ConvEncoder
 from pyrodis.nn.heads import LocScale
