@@ -18,12 +18,13 @@ from pyrodis.infer.checkpoint import collect_weights, save_weights, write_checkp
 from pyrodis.infer.engine import Engine
 from pyrodis.infer.interruption import StopRequest
 from pyrodis.infer.run_directory import RunDirectory
+from pyrodis.ops import check_frames
 
 __all__ = ["Interruption", "Progress", "Recorder", "ValidateFirstSteps"]
 
 
 class ValidateFirstSteps(lightning.Callback):
-    """Pyro's checks of shapes and supports on for the first steps of a process, then off.
+    """Pyro's checks of shapes and supports, and ours of the frames, on for the first steps of a process, then off.
 
     Args:
         num_steps: Steps to check.
@@ -33,8 +34,10 @@ class ValidateFirstSteps(lightning.Callback):
         self.num_steps = num_steps
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Tensor, batch_idx: int) -> None:
-        """Switch the checks off when the first steps are over."""
-        if batch_idx == self.num_steps:
+        """Check the frames of the first steps; switch Pyro's checks off when these are over."""
+        if batch_idx < self.num_steps:
+            check_frames(batch, name="x of a batch")
+        elif batch_idx == self.num_steps:
             pyro.enable_validation(False)
 
 

@@ -392,3 +392,10 @@ def test_a_module_of_no_distribution_is_named_normally() -> None:
 
     with pytest.raises(ValueError, match="'z'"):
         fit(make_pair()[0], Half(), make_frames(), settings=FitSettings(**QUICK))
+
+
+def test_frames_of_the_first_batches_are_checked() -> None:
+    data = Sequences()
+    data.frames = torch.cat([torch.zeros_like(data.frames[:1]), 255 * data.frames[1:]])
+    with pytest.raises(ValueError, match=r"x of a batch must lie in \[0, 1\], got values from .* divide 8-bit frames"):
+        train(data)
