@@ -23,7 +23,17 @@ ROOT = HERE.parents[1]
 # Name of a row -> options of the example.
 ROWS: dict[str, list[str]] = {
     "default-seed0": ["--data", "sprites", "--preset", "default", "--seed", "0"],
-    "procedural-default-seed0": ["--data", "procedural", "--preset", "default", "--seed", "0"],
+    "views-seed0": ["--data", "sprites", "--preset", "default", "--seed", "0", "--views", "shuffle-tones"],
+    "procedural-views-seed0": [
+        "--data",
+        "procedural",
+        "--preset",
+        "default",
+        "--seed",
+        "0",
+        "--views",
+        "shuffle-tones",
+    ],
 }
 TABLE = ("reconstruction", "static_sampled", "static_swapped", "dynamic_sampled", "dynamic_swapped")
 WORDS = {
@@ -42,6 +52,9 @@ def path_of(row: str) -> Path:
 
 def finish(row: str, data_root: str | None) -> None:
     """Train, score and store one row, resuming a run that was cut."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     run = ROOT / "runs" / f"results-dsvae_sprites-{row}"
     command = [sys.executable, "examples/dsvae_sprites.py", *ROWS[row], "--output", str(run), "--resume"]
     root = ["--data-root", data_root] if data_root and "sprites" in ROWS[row] else []
@@ -49,9 +62,6 @@ def finish(row: str, data_root: str | None) -> None:
     config = json.loads((run / "config.json").read_text())
     history = (run / "history.csv").read_text().splitlines()
     seconds = sum(float(line.rsplit(",", 1)[1]) for line in history[1:])
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
     result = {
         "command": " ".join(["python", *command[1:-3]]),
         "commit": commit.stdout.strip(),
