@@ -494,8 +494,8 @@ def _check_divides(name: str, size: int, clips: torch.Tensor) -> None:
 def _check_seed(seed: Any) -> int:
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise TypeError(f"seed must be a whole number of 0 or more, got {seed!r} of type {type(seed).__name__}")
-    if seed < 0:
-        raise ValueError(f"seed must be a whole number of 0 or more, got {seed}")
+    if not 0 <= seed < 2**63:
+        raise ValueError(f"seed must be a whole number of 0 or more and below 2**63, got {seed}")
     return seed
 
 
