@@ -255,13 +255,16 @@ def _pairs(factors: torch.Tensor, dynamic: list[int], num_pairs: int) -> dict[st
 def _cosine_scores(
     decodings: Decodings, dataset: Any, dynamic: Sequence[str], num_pairs: int = 1000
 ) -> dict[str, Score]:
-    """AUC of every site for shared appearance and for shared motion, among pairs of different clips."""
+    """AUC of every site for shared appearance and for shared motion, each against pairs that share neither.
+
+    Pairs that share the other side do not count as different: among them a code of the other side alone would be
+    below one half, which is chance.
+    """
     pairs = _pairs(decodings.factors, _dynamic_columns(dataset, dynamic), num_pairs)
-    first = np.concatenate([pairs[kind][0] for kind in ("appearance", "motion", "neither")])
-    second = np.concatenate([pairs[kind][1] for kind in ("appearance", "motion", "neither")])
-    kind = np.repeat(["appearance", "motion", "neither"], num_pairs)
+    same = np.arange(2 * num_pairs) < num_pairs
     scores = {}
     for site, code in decodings.codes.items():
         for shared in ("appearance", "motion"):
-            scores[f"cosine_auc/{site}/{shared}"] = cosine_auc(code[first], code[second], kind == shared)
+            first, second = map(np.concatenate, zip(pairs[shared], pairs["neither"], strict=True))
+            scores[f"cosine_auc/{site}/{shared}"] = cosine_auc(code[first], code[second], same)
     return scores
