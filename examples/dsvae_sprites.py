@@ -33,7 +33,6 @@ from pyrodis.options import add_shared_options, run_script
 from pyrodis.plotting import score_table
 
 GUIDES = {"full": FullGuide, "factorized": FactorizedGuide, "framewise": FramewiseGuide, "smoothing": SmoothingGuide}
-PRIORS = {"lstm": LSTMPrior, "standard": StandardPrior}
 # What hides the colors from z, where f sees shuffled patches.
 VIEWS = {"none": None, "shuffle-grey": RandomGrey, "shuffle-tones": RandomTones}
 
@@ -69,9 +68,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "learning_rate": 2e-3,
         "precision": "bf16-mixed",
     },
-    # The document's own network, loss and training; for a GPU.
+    # The document's sizes, network and loss (the network it describes feeds no sample back); for a GPU.
     "paper": {
-        "guide": "full",
+        "guide": "smoothing",
         "prior": "standard",
         "base_channels": 256,
         "channel_growth": 1,
@@ -116,13 +115,17 @@ def make_parser() -> argparse.ArgumentParser:
         help="what the guide sees: f is inferred from frames of shuffled patches, z from frames in random grey or "
         "random tones at half the resolution, by an encoder of its own; none: the frames, for both (default: none)",
     )
-    option("--prior", choices=PRIORS, help="prior of z: teacher-forced LSTM or independent N(0, I) (default: lstm)")
+    option(
+        "--prior",
+        choices=("lstm", "standard"),
+        help="prior of z: teacher-forced LSTM or independent N(0, I) (default: lstm)",
+    )
     option("--static-dim", type=int, default=64, help="dimensions of f (default: 64)")
     option("--dynamic-dim", type=int, default=32, help="dimensions of each z_t (default: 32)")
-    option("--base-channels", type=int, help="channels of the widest layer's pixels, 64 x 64 side (default: 24)")
+    option("--base-channels", type=int, help="channels after the encoder's first convolution (default: 24)")
     option("--channel-growth", type=int, help="factor of the channels from layer to layer (default: 2)")
     option("--feature-dim", type=int, help="size of a frame's features (default: 256)")
-    option("--hidden-dim", type=int, help="size of the recurrent states (default: 128)")
+    option("--hidden-dim", type=int, help="size of the guide's and the prior's recurrent states (default: 128)")
     option("--scale", type=float, help="standard deviation of a pixel (default: 0.1)")
     option("--output-bias", type=float, help="logit of a pixel where training starts (default: -3)")
     option("--learn-scale", action="store_true", help="learn the pixels' scale, from --scale on (default: fixed)")
@@ -181,7 +184,7 @@ def make_pair(options: argparse.Namespace, frame_shape: tuple[int, int, int], nu
     channels, growth = options.base_channels, options.channel_growth
     encoder = ConvEncoder(frame_shape, options.feature_dim, channels, growth)
     decoder = ConvDecoder(static_dim + dynamic_dim, frame_shape, channels, growth, output_bias=options.output_bias)
-    prior = PRIORS[options.prior](dynamic_dim)
+    prior = LSTMPrior(dynamic_dim, options.hidden_dim) if options.prior == "lstm" else StandardPrior(dynamic_dim)
     likelihood = NormalPixels(options.scale, options.learn_scale)
     model = DSVAE(decoder, prior, likelihood, static_dim, dynamic_dim, num_frames)
     views: dict[str, Any] = {}
@@ -209,6 +212,13 @@ def make_settings(options: argparse.Namespace) -> FitSettings:
         seed=options.seed,
         patience=options.patience,
     )
+
+
+def device_of(options: argparse.Namespace) -> torch.device:
+    """What --device auto stands for on this machine."""
+    if options.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(options.device)
 
 
 def say_hours(model: DSVAE, guide: Any, clips: torch.Tensor, settings: FitSettings, num_clips: int) -> None:
@@ -263,13 +273,11 @@ def draw_figures(folder: Path, model: DSVAE, guide: Any, data: Any, scores: dict
 def pick_pairs(data: Any, num_pairs: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Pairs of clips that differ in motion and in every attribute."""
     generator = torch.Generator().manual_seed(0)
-    pairs: list[tuple[torch.Tensor, torch.Tensor]] = []
-    while len(pairs) < num_pairs:
-        a, b = (data[int(i)] for i in torch.randint(len(data), (2,), generator=generator))
-        if bool((a["factors"] != b["factors"]).all()):
-            pairs.append((a["x"], b["x"]))
-    first, second = zip(*pairs, strict=True)
-    return torch.stack(first), torch.stack(second)
+    items = [data[int(i)] for i in torch.randperm(len(data), generator=generator)[:200]]
+    pairs = [(a, b) for a, b in zip(items, items[1:], strict=False) if bool((a["factors"] != b["factors"]).all())]
+    if len(pairs) < num_pairs:
+        raise ValueError(f"the test set must hold {num_pairs} pairs that differ in every factor, found {len(pairs)}")
+    return tuple(torch.stack([pair[side]["x"] for pair in pairs[:num_pairs]]) for side in (0, 1))
 
 
 def evaluate(
@@ -284,7 +292,11 @@ def evaluate(
         data["train"], test, num_epochs=epochs, required_accuracy=required, cache=cache, report=print
     )
     print("the judge reads real test clips: " + ", ".join(f"{name} {value:.2%}" for name, value in accuracies.items()))
+    for module in (model, guide, judge):
+        module.to(device_of(options))
     decodings = decode_exchanges(model, guide, judge, test, precision=options.precision, report=print)
+    for module in (model, guide):
+        module.cpu()
     scores = exchange_scores(decodings, test)
     for name, value in accuracies.items():
         scores[f"judge/{name}"] = proportion_score(np.arange(len(test)) < round(value * len(test)), None)
@@ -306,7 +318,7 @@ def main(options: argparse.Namespace) -> None:
     data = load_data(options)
     model, guide = make_pair(options, data["test"].frame_shape, data["test"].num_frames)
     settings = make_settings(options)
-    if options.preset == "paper" and not options.smoke_test and not torch.cuda.is_available():
+    if options.preset == "paper" and not options.smoke_test and device_of(options).type == "cpu":
         say_hours(model, guide, torch.stack([data["fit"][i]["x"] for i in range(4)]), settings, len(data["fit"]))
     run = Path(options.output)
     history = pyrodis.fit(
@@ -318,7 +330,7 @@ def main(options: argparse.Namespace) -> None:
         output=run,
         resume=options.resume,
         overwrite=options.overwrite,
-        description={"preset": options.preset},
+        description={"preset": "smoke test" if options.smoke_test else options.preset},
     )
     name = data["test"].name
     print(f"trained on {name} in {sum(history.column('seconds')) / 60:.1f} minutes")

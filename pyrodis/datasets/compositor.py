@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Final, final
 
 import numpy as np
@@ -294,3 +295,27 @@ def _check_numbers(name: str, numbers: Tensor, size: int) -> None:
             f"{name} must lie in [0, {size}), got values from {int(numbers.min())} to {int(numbers.max())}; "
             "leave out those beyond"
         )
+
+
+def wrap_index(index: int, length: int) -> int:
+    """Counts a negative index from the end, as Python's sequences do.
+
+    Args:
+        index: what was asked for.
+        length: number of items.
+
+    Returns:
+        The index from the start, in [0, length).
+
+    Raises:
+        TypeError: no whole number.
+        IndexError: beyond either end.
+
+    Example:
+        >>> wrap_index(-1, 10)
+        9
+    """
+    position = operator.index(index)
+    if not -length <= position < length:
+        raise IndexError(f"index must lie in [-{length}, {length}), got {position}; the data set has {length} clips")
+    return position % length

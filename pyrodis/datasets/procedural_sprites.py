@@ -23,6 +23,7 @@ from pyrodis.datasets.compositor import (
     LayeredCharacters,
     clip_items,
     split_characters,
+    wrap_index,
 )
 from pyrodis.datasets.hairstyles import HAIRSTYLES
 from pyrodis.datasets.painting import SIZE, colorize, shade
@@ -97,17 +98,9 @@ class ProceduralSprites(Dataset[dict[str, Tensor]]):
 
     def __getitems__(self, indices: list[int]) -> list[dict[str, Tensor]]:
         """Composites many items at once, as a `DataLoader` asks for them; the items are views into one batch."""
-        where = torch.tensor([_wrap(index, len(self)) for index in indices], dtype=torch.long)
+        where = torch.tensor([wrap_index(index, len(self)) for index in indices], dtype=torch.long)
         characters = self._characters[where // NUM_ACTIONS]
         return clip_items(_load_characters(self.seed)[0], characters, where % NUM_ACTIONS, 255)
-
-
-def _wrap(index: int, length: int) -> int:
-    """Counts a negative index from the end; raises IndexError beyond either end."""
-    position = operator.index(index)
-    if not -length <= position < length:
-        raise IndexError(f"index must lie in [-{length}, {length}), got {position}; the data set has {length} clips")
-    return position % length
 
 
 def _checked_seed(seed: int) -> int:

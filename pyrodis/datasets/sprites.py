@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import operator
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +21,7 @@ from pyrodis.datasets.compositor import (
     LayeredCharacters,
     clip_items,
     split_characters,
+    wrap_index,
 )
 from pyrodis.datasets.download import SPRITES_SHA256, download_sprites
 from pyrodis.ops.paths import cache_dir
@@ -123,17 +123,9 @@ class Sprites(Dataset[dict[str, Tensor]]):
 
     def __getitems__(self, indices: list[int]) -> list[dict[str, Tensor]]:
         """Composites many items at once, as a `DataLoader` asks for them; the items are views into one batch."""
-        where = torch.tensor([_wrap(index, len(self)) for index in indices], dtype=torch.long)
+        where = torch.tensor([wrap_index(index, len(self)) for index in indices], dtype=torch.long)
         characters = self._characters[where // NUM_ACTIONS]
         return clip_items(_load_characters(self.root), characters, where % NUM_ACTIONS, 256)
-
-
-def _wrap(index: int, length: int) -> int:
-    """Counts a negative index from the end; raises IndexError beyond either end."""
-    position = operator.index(index)
-    if not -length <= position < length:
-        raise IndexError(f"index must lie in [-{length}, {length}), got {position}; the data set has {length} clips")
-    return position % length
 
 
 def _sheets_in(root: Path) -> Path:

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pyrodis.infer.penalties import innermost
+
 __all__ = [
     "RunState",
     "collect_weights",
@@ -89,8 +91,8 @@ def collect_weights(model: nn.Module, guide: nn.Module) -> dict[str, Tensor]:
     """Return copies of all weights and buffers on the CPU, named ``model.*`` and ``guide.*``.
 
     Args:
-        model: The model.
-        guide: The guide.
+        model: The model; wrappers (penalties, KL weights) leave no trace in the names.
+        guide: The guide, likewise.
 
     Returns:
         Name to tensor; no two share memory.
@@ -99,7 +101,7 @@ def collect_weights(model: nn.Module, guide: nn.Module) -> dict[str, Tensor]:
         >>> sorted(collect_weights(nn.Linear(1, 1), nn.Identity()))
         ['model.bias', 'model.weight']
     """
-    parts = (("model", model), ("guide", guide))
+    parts = (("model", innermost(model)), ("guide", innermost(guide)))
     return {
         f"{part}.{name}": value.detach().cpu().clone(memory_format=torch.contiguous_format)
         for part, module in parts
@@ -125,6 +127,7 @@ def load_weights(model: nn.Module, guide: nn.Module, weights: Mapping[str, Tenso
             ...
         ValueError: w.safetensors has no weights for model.weight; it belongs to another model or guide
     """
+    model, guide = innermost(model), innermost(guide)
     wanted = {f"model.{k}": v for k, v in model.state_dict().items()}
     wanted |= {f"guide.{k}": v for k, v in guide.state_dict().items()}
     for name, value in wanted.items():

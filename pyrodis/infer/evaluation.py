@@ -75,7 +75,7 @@ def decode_exchanges(
     Args:
         model: A generative program.
         guide: An inference program over the same sites.
-        judge: Reads the factors off clips.
+        judge: Reads the factors off clips; on the device of model and guide.
         dataset: Test set with known factors.
         static: Names of the static sites; all others are dynamic.
         seed: Seed of donors and draws.
@@ -95,7 +95,8 @@ def decode_exchanges(
     Example:
         >>> decodings = decode_exchanges(model, guide, judge, Sprites(split="test"))  # doctest: +SKIP
     """
-    amp = torch.autocast("cpu", dtype=torch.bfloat16) if precision == "bf16-mixed" else nullcontext()
+    device = next(guide.parameters()).device
+    amp = torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16-mixed" else nullcontext()
     with torch.random.fork_rng(devices=[]), amp:
         torch.manual_seed(seed)
         codes, factors = _encode_all(guide, dataset)
@@ -111,15 +112,15 @@ def decode_exchanges(
         quality: dict[str, list[np.ndarray]] = {"mse": [], "psnr": [], "ssim": []}
         batches = list(torch.arange(len(factors)).split(64))
         for number, index in enumerate(batches):
-            own = {site: value[index] for site, value in codes.items()}
-            donor = {site: value[donors[index]] for site, value in codes.items()}
+            own = {site: value[index].to(device) for site, value in codes.items()}
+            donor = {site: value[donors[index]].to(device) for site, value in codes.items()}
             for row, latents in _exchanges(model, own, donor, static):
                 frames = decode(model, latents)
                 classes, first = judge.predict(frames)
-                predictions[row].append(classes)
-                probabilities[row].append(first)
+                predictions[row].append(classes.cpu())
+                probabilities[row].append(first.cpu())
                 if row == "reconstruction":
-                    for name, value in sequence_quality(frames.clamp(0, 1), _clips(dataset, index)).items():
+                    for name, value in sequence_quality(frames.cpu().clamp(0, 1), _clips(dataset, index)).items():
                         quality[name].append(value)
             if number % 10 == 9:
                 report(f"evaluation: {int(index[-1]) + 1} of {len(factors)} test clips decoded six ways")
@@ -202,12 +203,13 @@ def pair_table(
 
 
 def _encode_all(guide: nn.Module, dataset: Any) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    device = next(guide.parameters()).device
     codes: dict[str, list[torch.Tensor]] = {}
     factors = []
     for batch in torch.utils.data.DataLoader(dataset, batch_size=64):
         factors.append(batch["factors"])
-        for site, value in encode(guide, batch["x"]).items():
-            codes.setdefault(site, []).append(value)
+        for site, value in encode(guide, batch["x"].to(device)).items():
+            codes.setdefault(site, []).append(value.cpu())
     return {site: torch.cat(parts) for site, parts in codes.items()}, torch.cat(factors)
 
 

@@ -92,7 +92,8 @@ def train_judge(
     """Train a judge on labelled clips, or take it from the cache, and refuse one that cannot read real clips.
 
     The cached file is named after the checksum of `train` and every setting; it holds tensors and JSON alone. Its
-    accuracies are used for the test set that they were measured on, and measured anew for any other.
+    accuracies are used for the test set that they were measured on, and measured anew for any other. Training runs on
+    the CPU, whatever the machine has: it takes minutes, once.
 
     Args:
         train: Data set with known factors that the judge learns from.
@@ -107,7 +108,7 @@ def train_judge(
         The judge in eval mode, and its accuracy on `test` for each factor.
 
     Raises:
-        RuntimeError: If a factor's accuracy on `test` is below `required_accuracy`.
+        ValueError: If a factor's accuracy on `test` is below `required_accuracy`.
 
     Source:
         The protocol of Li and Mandt (2018), whose judge read the action alone.
@@ -136,7 +137,7 @@ def train_judge(
     accuracies: dict[str, float] = found["accuracies"]
     poor = {name: round(value, 5) for name, value in accuracies.items() if value < required_accuracy}
     if poor:
-        raise RuntimeError(
+        raise ValueError(
             f"the judge reads real test clips with accuracy {poor}, below {required_accuracy}, so it may not judge; "
             f"delete {path} and train it longer with num_epochs above {num_epochs}"
         )

@@ -9,7 +9,7 @@ import pyro
 import torch
 from torch import nn
 
-from pyrodis.infer.handlers import check_weight
+from pyrodis.infer.handlers import ScaledLatents, check_weight
 
 Penalty = Callable[[Mapping[str, torch.Tensor]], torch.Tensor]
 
@@ -117,3 +117,47 @@ def add_penalty(program: nn.Module, name: str, penalty: Penalty, weight: float, 
     if side not in ("model", "guide"):
         raise ValueError(f'side must be "model" or "guide", got "{side}"')
     return Penalized(program, name, penalty, weight, side)
+
+
+def innermost(program: nn.Module) -> nn.Module:
+    """Return the program itself, without the wrappers of `add_penalty` and `scale_latents`.
+
+    A run is saved without them, so that it can be loaded without the penalty's function.
+
+    Args:
+        program: A model or a guide, wrapped or not.
+
+    Returns:
+        The program that the wrappers run.
+
+    Example:
+        >>> program = nn.Identity()
+        >>> innermost(add_penalty(program, "slow", lambda output: output["z"], 1.0, side="guide")) is program
+        True
+    """
+    while isinstance(program, (Penalized, ScaledLatents)):
+        program = program.program
+    return program
+
+
+def wrappers(program: nn.Module) -> list[dict[str, Any]]:
+    """Describe the wrappers of a program, outermost first, in plain values.
+
+    Args:
+        program: A model or a guide, wrapped or not.
+
+    Returns:
+        A dict for each wrapper: name, weight and side of a penalty, or the KL weights.
+
+    Example:
+        >>> wrappers(add_penalty(nn.Identity(), "slow", lambda output: output["z"], 1.0, side="guide"))
+        [{'penalty': 'slow', 'weight': 1.0, 'side': 'guide'}]
+    """
+    described: list[dict[str, Any]] = []
+    while isinstance(program, (Penalized, ScaledLatents)):
+        if isinstance(program, Penalized):
+            described.append({"penalty": program.name, "weight": program.weight, "side": program.side})
+        else:
+            described.append({"kl_weights": dict(program.weights)})
+        program = program.program
+    return described

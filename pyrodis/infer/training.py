@@ -21,6 +21,7 @@ from pyrodis.infer.data import as_dataset, describe_data, stack_frames
 from pyrodis.infer.describe import describe
 from pyrodis.infer.history import History
 from pyrodis.infer.interruption import StopRequest, TrainingInterrupted
+from pyrodis.infer.penalties import innermost, wrappers
 from pyrodis.infer.run_directory import RunDirectory, make_config
 from pyrodis.infer.sampler import StepBatchSampler
 from pyrodis.infer.settings import FitSettings
@@ -100,7 +101,11 @@ def fit(
     if directory is not None:
         data = {"train": describe_data(train), "validation": describe_data(validation)}
         training = dataclasses.asdict(settings)
-        directory.claim(make_config(describe(model), describe(guide), data, training, description), resume, overwrite)
+        wrapped = {"model": wrappers(model), "guide": wrappers(guide)}
+        if any(wrapped.values()):
+            training["wrappers"] = wrapped
+        described = describe(innermost(model)), describe(innermost(guide))
+        directory.claim(make_config(*described, data, training, description), resume, overwrite)
     state, optimizer_state = _restore(directory, model, guide, settings)
     if not state.finished:
         _train(model, guide, (train, validation), settings, directory, state, optimizer_state)

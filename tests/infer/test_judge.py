@@ -65,7 +65,7 @@ def test_cached_accuracies_are_those_of_the_test_set_that_is_given(tmp_path: Pat
 
 
 def test_a_judge_that_cannot_read_real_clips_may_not_judge(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match=r"accuracy \{'motion': 0\.0, 'gray': 0\.0\}, below 0\.999, so it may not"):
+    with pytest.raises(ValueError, match=r"accuracy \{'motion': 0\.0, 'gray': 0\.0\}, below 0\.999, so it may not"):
         judge(tmp_path, test=Squares("test", wrong=True))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pyro
@@ -11,10 +13,14 @@ from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
 from torch import Tensor, nn
 
 from pyrodis.infer.elbo import NamedELBO
+from pyrodis.infer.loading import load
 from pyrodis.infer.penalties import add_penalty, penalty_factor
 from pyrodis.infer.queries import encode, reconstruct
+from pyrodis.infer.settings import FitSettings
+from pyrodis.infer.training import fit
 from pyrodis.models import StandardPrior
 from pyrodis.regularizers import temporal_difference
+from pyrodis.testing import tiny_dsvae
 from tests.pairs import assert_same_gradients, every_pair, gradients, make_clips, make_pair
 
 pytestmark = pytest.mark.filterwarnings("ignore:Found plate statements in guide but not model")
@@ -123,3 +129,16 @@ def test_the_factor_has_a_plate_of_its_own() -> None:
     trace.compute_log_prob()
     assert trace.nodes["slow"]["log_prob"].tolist() == [0.5, 1.0]
     assert trace.nodes["slow"]["fn"].has_rsample
+
+
+def test_a_penalized_run_is_saved_without_its_penalty(tmp_path: Path) -> None:
+    model, guide = tiny_dsvae()
+    penalized = add_penalty(guide, "slow", lambda output: temporal_difference(output["z"]), 0.5, side="guide")
+    settings = FitSettings(num_epochs=1, batch_size=2, device="cpu", kl_weights={"z": 0.5})
+    fit(model, penalized, torch.rand(4, 5, 1, 8, 8), settings=settings, output=tmp_path / "run")
+    _, loaded = load(tmp_path / "run")
+    for name, value in guide.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value), name
+    config = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf8"))
+    assert config["training"]["wrappers"]["guide"] == [{"penalty": "slow", "weight": 0.5, "side": "guide"}]
+    assert "train_slow" in (tmp_path / "run" / "history.csv").read_text(encoding="utf8")
