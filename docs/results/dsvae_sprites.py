@@ -50,12 +50,19 @@ def path_of(row: str) -> Path:
     return HERE / f"dsvae_sprites-{row}.json"
 
 
+def commit() -> str:
+    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return head.stdout.strip()
+
+
 def finish(row: str, data_root: str | None) -> None:
     """Train, score and store one row, resuming a run that was cut."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
     run = ROOT / "runs" / f"results-dsvae_sprites-{row}"
+    trained_at = run.with_suffix(".commit")  # of the code that began the training, which a resumed run goes on with
+    run.parent.mkdir(exist_ok=True)
+    if not trained_at.exists():
+        trained_at.write_text(commit())
+    scored_at = commit()
     command = [sys.executable, "examples/dsvae_sprites.py", *ROWS[row], "--output", str(run), "--resume"]
     root = ["--data-root", data_root] if data_root and "sprites" in ROWS[row] else []
     subprocess.run(command + root, cwd=ROOT, check=True)
@@ -64,7 +71,8 @@ def finish(row: str, data_root: str | None) -> None:
     seconds = sum(float(line.rsplit(",", 1)[1]) for line in history[1:])
     result = {
         "command": " ".join(["python", *command[1:-3]]),
-        "commit": commit.stdout.strip(),
+        "trained_at": trained_at.read_text(),
+        "scored_at": scored_at,
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
         "training_minutes": round(seconds / 60, 1),
         "data": config["data"]["train"]["name"],
@@ -96,7 +104,8 @@ def summary(result: dict[str, Any]) -> str:
         f"{value['mse']:.5f}, PSNR {value['psnr']:.1f} dB, SSIM {value['ssim']:.3f}; active units "
         f"f {value['active_units/f']:.0f}, z {value['active_units/z']:.0f}; AUC of cosines: f for appearance "
         f"{value['cosine_auc/f/appearance']:.3f}, z for motion {value['cosine_auc/z/motion']:.3f}; "
-        f"training {result['training_minutes']} minutes on {result['machine']}, commit {result['commit']}."
+        f"training {result['training_minutes']} minutes on {result['machine']}; trained at commit "
+        f"{result['trained_at']}, scored at {result['scored_at']}."
     )
 
 
