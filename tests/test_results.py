@@ -43,3 +43,14 @@ def test_a_missing_row_is_named(
     results.main()
     printed = capsys.readouterr().out
     assert all(f"{row}: missing" in printed for row in results.ROWS)
+
+
+def test_benchmarks_are_those_stored() -> None:
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf8")
+    step = json.loads((ROOT / "docs" / "results" / "elbo_step.json").read_text(encoding="utf8"))
+    for name, size in step["sizes"].items():
+        for variant, row in size["rows"].items():
+            interval = f"{row['low']:.3f} to {row['high']:.3f}"
+            assert f"| {name} | {variant} | {row['ratio']:.3f} | {interval} |" in page
+    share = json.loads((ROOT / "docs" / "results" / "sprites_data.json").read_text(encoding="utf8"))["share"]
+    assert f"takes {share['ratio']:.1%} of a step" in page

@@ -12,7 +12,7 @@ from pyro import poutine
 from torch import nn
 
 from pyrodis.infer.handlers import SubstituteLatents
-from pyrodis.infer.sites import get_trace, latent_sites
+from pyrodis.infer.sites import get_trace, is_factor, latent_sites, sample_sites
 from pyrodis.ops import check_frames, check_positive_int
 
 Latents = dict[str, torch.Tensor]
@@ -37,7 +37,7 @@ def encode(guide: nn.Module, x: torch.Tensor, num_samples: int | None = None) ->
 
     Raises:
         TypeError: If x is not a floating-point tensor.
-        ValueError: If x has another shape, is not within [0, 1], or `num_samples` is not positive.
+        ValueError: If x has another shape, is not within [0, 1], or `num_samples` is not positive; if given a model.
 
     Example:
         >>> from pyrodis.guides import FullGuide
@@ -51,6 +51,10 @@ def encode(guide: nn.Module, x: torch.Tensor, num_samples: int | None = None) ->
     check_frames(x)
     with _evaluating(guide), SubstituteLatents(_central_value):
         means = get_trace(guide, x)
+    if any(site["is_observed"] and not is_factor(site) for site in sample_sites(means).values()):
+        raise ValueError(
+            "encode takes the guide, got a program that observes data; pass the guide instead of the model"
+        )
     if num_samples is None:
         return _latents(means)
     num_samples = check_positive_int("num_samples", num_samples)

@@ -109,6 +109,8 @@ class RunDirectory:
             old = read_config(self.path)
             if not overwrite:
                 self._check_same(old, config, resume)
+            if resume and config["versions"] != old.get("versions"):  # say what trained, and what goes on with it
+                config = {**config, "versions": old.get("versions"), "resumed_with": config["versions"]}
             stale = self.files() if overwrite else self.files(_RESULTS) if find_differences(old, config) else []
             for file in stale:
                 file.unlink()

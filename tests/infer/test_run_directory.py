@@ -54,6 +54,14 @@ def test_versions_are_recorded_and_not_compared() -> None:
     assert find_differences(old, new) == []
 
 
+def test_a_resumed_run_keeps_the_versions_that_began_it(tmp_path: Path) -> None:
+    began = {**config(), "versions": {"torch": "1"}}
+    RunDirectory(tmp_path).claim(began, resume=False, overwrite=False)
+    RunDirectory(tmp_path).claim({**began, "versions": {"torch": "2"}}, resume=True, overwrite=False)
+    stored = read_config(tmp_path)
+    assert (stored["versions"], stored["resumed_with"]) == ({"torch": "1"}, {"torch": "2"})
+
+
 def test_overwrite_removes_the_files_of_a_run_and_no_other(tmp_path: Path) -> None:
     model, guide = make_pair()
     fit(model, guide, make_frames(), settings=FitSettings(**QUICK), output=tmp_path)
