@@ -187,12 +187,16 @@ class Progress(lightning.Callback):
         """Open the bar."""
         self._terminal = sys.stderr.isatty()
         interval = 0.2 if self._terminal else float("inf")
+        # A terminal without a size (some containers) would get no bar at all.
+        sized = self._terminal and os.get_terminal_size(sys.stderr.fileno()).columns > 0
         self._bar = tqdm(
             disable=os.environ.get("TQDM_DISABLE", "0") not in ("", "0"),
             total=pl_module.num_steps,
             initial=pl_module.state.step,
             unit="step",
-            dynamic_ncols=True,
+            dynamic_ncols=sized,
+            ncols=None if sized else 120,
+            nrows=None if sized else 24,
             mininterval=interval,
             file=sys.stderr if self._terminal else _Nowhere(),
         )
