@@ -224,7 +224,7 @@ class Progress(lightning.Callback):
         passed = self._bar.format_dict
         rate = (engine.state.step - passed["initial"]) / max(passed["elapsed"], 1e-9)
         left = tqdm.format_interval((engine.num_steps - engine.state.step) / rate)
-        row = engine.state.rows[-1] if engine.state.rows else {}
+        row = engine.state.rows[-1] if engine.state.rows else {f"train_{k}": v for k, v in engine.values.items()}
         terms = ", ".join(f"{k} {v:.5g}" for k, v in row.items() if k.startswith(("train_", "validation_")))
         passed_text = tqdm.format_interval(passed["elapsed"])
         sys.stderr.write(f"{self._epoch(engine)}, {terms}, {passed_text} passed, {left} left\n")
