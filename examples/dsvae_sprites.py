@@ -53,7 +53,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "learning_rate": 3e-3,
         "precision": "bf16-mixed",
     },
-    # The same recipe with more channels and more passes: at most 2.5 hours on two cores.
+    # The same recipe with more channels and more passes; no result of it is stored yet.
     "best": {
         "guide": "full",
         "prior": "lstm",

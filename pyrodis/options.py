@@ -43,7 +43,7 @@ def add_shared_options(parser: argparse.ArgumentParser, script: str) -> None:
         "--preset",
         choices=PRESETS,
         default="default",
-        help="default: minutes on two cores; best: our recipe, at most 2.5 hours on two cores; paper: the document's "
+        help="default: minutes on two cores; best: our longer recipe, hours on two cores; paper: the document's "
         "own sizes, for a GPU (default: default)",
     )
     add("--seed", type=_seed, default=0, help="seed of weights, batches and noise (default: 0)")

@@ -79,6 +79,27 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ValueError,
         "got (1, 16, 16)",
     ),
+    "nan latents": (
+        lambda: pyrodis.decode(MODEL, {"f": torch.full((2, 3), torch.nan), "z": torch.zeros(2, 5, 2)}),
+        ValueError,
+        "latent 'f' must be finite",
+    ),
+    "a guide to decode": (
+        lambda: pyrodis.decode(GUIDE, {"f": torch.zeros(2, 3)}),
+        ValueError,
+        "pass the model, not the guide",
+    ),
+    "a model to encode": (lambda: pyrodis.encode(MODEL, X), ValueError, "pass the guide instead of the model"),
+    "take nothing": (
+        lambda: pyrodis.swap(MODEL, GUIDE, X, X, take=None),
+        TypeError,
+        "take must be a list of site names, got None",
+    ),
+    "all frozen": (
+        lambda: pyrodis.fit(*(p.requires_grad_(False) for p in tiny_dsvae()), X),
+        ValueError,
+        "must have a parameter to train",
+    ),
     "bytes": (lambda: pyrodis.encode(GUIDE, X.byte()), TypeError, "got torch.uint8; use x.float() / 255"),
     "whole numbers": (lambda: GUIDE(X.long()), TypeError, "got torch.int64"),
     "an array": (lambda: pyrodis.encode(GUIDE, X.numpy()), TypeError, "got ndarray; convert it with torch.as_tensor"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -87,6 +88,10 @@ def decode(model: nn.Module, latents: Mapping[str, torch.Tensor]) -> torch.Tenso
         >>> decode(model, {"f": torch.zeros(3, 4), "z": torch.zeros(3, 8, 2)}).shape
         torch.Size([3, 8, 1, 8, 8])
     """
+    if "x" in _required_arguments(model):
+        raise ValueError(
+            "decode takes the model, got a program that cannot run without x; pass the model, not the guide"
+        )
     with _evaluating(model):
         sites = latent_sites(get_trace(model, batch_size=1))
         batch_size = _check_latents(sites, latents)
@@ -150,6 +155,8 @@ def swap(model: nn.Module, guide: nn.Module, x_a: torch.Tensor, x_b: torch.Tenso
     """
     if isinstance(take, str):
         raise TypeError(f'take must be a list of site names, got the string "{take}"; write take=["{take}"]')
+    if not isinstance(take, Sequence):
+        raise TypeError(f'take must be a list of site names, got {take!r}; write take=["f"], for example')
     check_frames(x_a, name="x_a")
     check_frames(x_b, name="x_b")
     if x_a.shape != x_b.shape:
@@ -205,6 +212,11 @@ def _latents(trace: Any) -> Latents:
     return {name: site["value"] for name, site in latent_sites(trace).items()}
 
 
+def _required_arguments(program: nn.Module) -> list[str]:
+    parameters = inspect.signature(program.forward).parameters.values()
+    return [p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+
+
 def _check_latents(sites: Mapping[str, Any], latents: Mapping[str, torch.Tensor]) -> int:
     """Return B if there is a value of the right shape for every site and no other."""
     if set(latents) != set(sites):
@@ -220,6 +232,8 @@ def _check_latents(sites: Mapping[str, Any], latents: Mapping[str, torch.Tensor]
         if value.ndim <= len(event_shape) or value.shape[-1] != event_shape[-1]:
             expected = ", ".join(["...", "B", *map(str, event_shape)])
             raise ValueError(f"latent '{name}' must have shape ({expected}), got {tuple(value.shape)}")
+        if value.device.type != "meta" and not bool(value.isfinite().all()):
+            raise ValueError(f"latent '{name}' must be finite, got NaN or infinity; encode clips without NaN")
         sizes[name] = value.shape[-1 - len(event_shape)]
     if len(set(sizes.values())) > 1:
         raise ValueError(f"all latents must have the same batch size, got {sizes}")

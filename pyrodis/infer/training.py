@@ -97,7 +97,7 @@ def fit(
         raise ValueError(f"patience needs validation data, got patience={settings.patience} and validation=None")
     directory = None if output is None else RunDirectory(output)
     if directory is None or not (resume and directory.last.exists()):
-        _check_ready(guide, train, settings)  # before a directory is claimed, and a run in it removed
+        _check_ready(model, guide, train, settings)  # before a directory is claimed, and a run in it removed
     if directory is not None:
         data = {"train": describe_data(train), "validation": describe_data(validation)}
         training = dataclasses.asdict(settings)
@@ -118,10 +118,14 @@ def _check_modules(model: object, guide: object) -> None:
             raise TypeError(f"{name} must be a torch module that is a Pyro program, got {type(module).__name__}")
 
 
-def _check_ready(guide: nn.Module, train: Dataset[Any], settings: FitSettings) -> None:
+def _check_ready(model: nn.Module, guide: nn.Module, train: Dataset[Any], settings: FitSettings) -> None:
     """Refuse what a training that starts now would refuse at its first step."""
     from pyrodis.infer.engine import find_latent_sites
 
+    if not any(p.requires_grad for program in (model, guide) for p in program.parameters()):
+        raise ValueError(
+            "model and guide must have a parameter to train, got none that requires a gradient; unfreeze one"
+        )
     _uses_cuda(settings)
     _check_sites(settings, find_latent_sites(guide, _first_frames(train, guide)))
 

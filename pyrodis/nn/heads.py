@@ -24,8 +24,8 @@ class LocScale(nn.Module):
     Args:
         input_dim: Size of the features.
         dim: Size of the variable.
-        initial_scale: Scale where training starts. For a posterior 0.1 trains much faster than 1: at 1 the decoder
-            first sees little but noise.
+        initial_scale: Scale where training starts. A posterior better starts at 0.1 than at 1, where the
+            decoder first sees little but noise.
 
     Shape:
         features (..., input_dim) to loc (..., dim) and scale (..., dim).
