@@ -101,7 +101,7 @@ def test_views_of_the_sprites_example(views: str) -> None:
     _, guide = example.make_pair(options, (3, 64, 64), 8)
     seen = [guide.static_view, *(guide.dynamic_view or [])]
     names = [type(view).__name__ for view in seen if view is not None]
-    hides = {"shuffle-grey": "RandomGrey", "shuffle-tones": "RandomTones"}
+    hides = {"shuffle-grey": "RandomGray", "shuffle-tones": "RandomTones"}
     assert names == ([] if views == "none" else ["PatchShuffle", hides[views], "Downsample"])
     assert (guide.dynamic_encoder is None) == (views == "none")
     assert guide(torch.rand(2, 8, 3, 64, 64))["z"].shape == (2, 8, options.dynamic_dim)

@@ -21,38 +21,40 @@ def encode_views(
     """Return the features that q(f | ...) reads and those that q(z | ...) reads.
 
     Where both read the same (no views, or one object as both, and no encoder of its own for z) the view and the encoder
-    run once. Views are applied to clips as they come, before any draw of a latent.
+    run once. Views are applied to clips as they come, before any draw of a latent. They may change channels, height and
+    width; what an encoder reads is what its own `frame_shape` says. A view for f may also change the number of frames.
 
     Args:
         x: Clips.
         encoder: Maps frames (..., C, H, W) to features; for f, and for z without `dynamic_encoder`.
-        static_view: Maps frames to the frames that f is inferred from, or None for all.
-        dynamic_view: The same for z.
+        static_view: Maps frames to the frames that f is inferred from, any number of them, or None for all.
+        dynamic_view: The same for z, as many frames as x has.
         dynamic_encoder: Maps frames to features for z, or None for `encoder`.
 
     Shape:
         x: (B, T, C, H, W).
 
     Returns:
-        Features for f and features for z, each of shape (B, T, feature_dim of its encoder).
+        Features for f, of shape (B, frames of its view, feature_dim of its encoder), and for z, (B, T, feature_dim).
 
     Raises:
         TypeError: If x is not a floating-point tensor.
-        ValueError: If x has another shape, or a view changes it.
+        ValueError: If x has another shape, or a view returns what its encoder or its code cannot read.
 
     Example:
-        >>> from pyrodis.nn import ConvEncoder, PatchShuffle
+        >>> from pyrodis.nn import ConvEncoder, SubsetFrames
         >>> encoder = ConvEncoder((1, 8, 8), 4, base_channels=2)
-        >>> f, z = encode_views(torch.zeros(2, 5, 1, 8, 8), encoder, PatchShuffle(4), None, None)
+        >>> f, z = encode_views(torch.zeros(2, 5, 1, 8, 8), encoder, SubsetFrames(3), None, None)
         >>> f.shape, z.shape
-        (torch.Size([2, 5, 4]), torch.Size([2, 5, 4]))
+        (torch.Size([2, 3, 4]), torch.Size([2, 5, 4]))
     """
-    check_frames_shape(x, getattr(encoder, "frame_shape", None))
-    static = encode_frames(encoder, _see("static_view", static_view, x))
-    if dynamic_view is static_view and dynamic_encoder is None:
+    check_frames_shape(x)
+    shared = dynamic_view is static_view and dynamic_encoder is None
+    static = _encode_seen("static_view", static_view, "encoder", encoder, x, keeps_frames=shared)
+    if shared:
         return static, static
-    own = encoder if dynamic_encoder is None else dynamic_encoder
-    return static, encode_frames(own, _see("dynamic_view", dynamic_view, x))
+    name, own = ("encoder", encoder) if dynamic_encoder is None else ("dynamic_encoder", dynamic_encoder)
+    return static, _encode_seen("dynamic_view", dynamic_view, name, own, x, keeps_frames=True)
 
 
 def check_view(name: str, view: Any) -> nn.Module | None:
@@ -104,11 +106,25 @@ def check_dynamic_encoder(dynamic_encoder: Any, encoder: nn.Module) -> nn.Module
     return dynamic_encoder
 
 
-def _see(name: str, view: nn.Module | None, x: torch.Tensor) -> torch.Tensor:
+def _encode_seen(
+    view_name: str, view: nn.Module | None, encoder_name: str, encoder: nn.Module, x: torch.Tensor, keeps_frames: bool
+) -> torch.Tensor:
+    """The features of what a view shows, where its encoder and its code can read that."""
     if view is None:
-        return x
+        return encode_frames(encoder, x)
     seen = view(x)
-    if not isinstance(seen, torch.Tensor) or seen.shape != x.shape:
+    if not isinstance(seen, torch.Tensor) or seen.ndim != 5 or len(seen) != len(x) or 0 in seen.shape:
         got = tuple(seen.shape) if isinstance(seen, torch.Tensor) else type(seen).__name__
-        raise ValueError(f"{name} must return frames of the shape of x, {tuple(x.shape)}, got {got}")
-    return seen
+        raise ValueError(f"{view_name} must return frames (B, T, C, H, W), B = {len(x)} as x has, got {got}")
+    if keeps_frames and seen.shape[1] != x.shape[1]:
+        raise ValueError(
+            f"{view_name} must keep the number of frames, since every frame has a z: expected {x.shape[1]}, "
+            f"got {seen.shape[1]}; pass a view such as SubsetFrames as static_view only"
+        )
+    frame_shape = getattr(encoder, "frame_shape", None)
+    if frame_shape is not None and tuple(seen.shape[2:]) != tuple(frame_shape):
+        raise ValueError(
+            f"{view_name} must return frames of the (C, H, W) that {encoder_name} reads, {tuple(frame_shape)}, "
+            f"got {tuple(seen.shape[2:])}; build {encoder_name} for that frame_shape, or change the view"
+        )
+    return encode_frames(encoder, seen)

@@ -1,19 +1,13 @@
 """Networks, and views of frames: tensors in and tensors out; no probabilistic programming here."""
 
+from pyrodis.nn.color_views import RandomGray, RandomTones, Silhouette
 from pyrodis.nn.conv import ConvDecoder, ConvEncoder
+from pyrodis.nn.detail_views import Downsample, GaussianBlur
+from pyrodis.nn.frame_views import FrameShuffle, SingleFrame, SubsetFrames
 from pyrodis.nn.heads import LocScale
-from pyrodis.nn.recurrent import BidirectionalLSTM, RecurrentTransition
-from pyrodis.nn.views import (
-    Downsample,
-    FrameShuffle,
-    GaussianBlur,
-    PatchShuffle,
-    RandomGrey,
-    RandomShift,
-    RandomTones,
-    Silhouette,
-    SingleFrame,
-)
+from pyrodis.nn.patch_encoder import PatchEncoder
+from pyrodis.nn.recurrent import BidirectionalLSTM, MeanReader, RecurrentTransition
+from pyrodis.nn.views import PatchShuffle, RandomCrop, RandomShift
 
 __all__ = [
     "BidirectionalLSTM",
@@ -23,11 +17,15 @@ __all__ = [
     "FrameShuffle",
     "GaussianBlur",
     "LocScale",
+    "MeanReader",
+    "PatchEncoder",
     "PatchShuffle",
-    "RandomGrey",
+    "RandomCrop",
+    "RandomGray",
     "RandomShift",
     "RandomTones",
     "RecurrentTransition",
     "Silhouette",
     "SingleFrame",
+    "SubsetFrames",
 ]

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from pyrodis.nn import Downsample, GaussianBlur, RandomGrey, RandomTones
+from pyrodis.nn import Downsample, GaussianBlur, RandomCrop, RandomGray, RandomTones
 
 SIZE = 6
 
@@ -22,9 +22,9 @@ def shown(view: torch.nn.Module, color: list[float]) -> float:
     return float(view(frames)[0, 0, 0, 0])
 
 
-def test_random_grey_is_a_power_of_a_mix() -> None:
+def test_random_gray_is_a_power_of_a_mix() -> None:
     """Mix and power read off from pure colors; the former has a uniform distribution, the latter's log as well."""
-    x, view = make_frames(), RandomGrey((0.5, 2.0), seed=3).eval()
+    x, view = make_frames(), RandomGray((0.5, 2.0), seed=3).eval()
     power = math.log(shown(view, [0.5, 0.5, 0.5])) / math.log(0.5)
     mix = [shown(view, color) ** (1 / power) for color in ([1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0])]
     assert abs(sum(mix) - 1) < 1e-6
@@ -33,10 +33,10 @@ def test_random_grey_is_a_power_of_a_mix() -> None:
     torch.manual_seed(0)
     red = torch.zeros(20000, 1, 3, 1, 1)
     red[:, :, 0] = 1
-    share = RandomGrey((1.0, 1.0))(red)[:, 0, 0, 0, 0].double()  # Beta(1, 2) under Dirichlet(1, 1, 1)
+    share = RandomGray((1.0, 1.0))(red)[:, 0, 0, 0, 0].double()  # Beta(1, 2) under Dirichlet(1, 1, 1)
     assert abs(float(share.mean()) - 1 / 3) < 5 * (1 / 18 / 20000) ** 0.5
     assert abs(float((share**2).mean()) - 1 / 6) < 5 * (1 / 15 / 20000) ** 0.5
-    powers = RandomGrey((0.5, 2.0))(torch.full_like(red, 0.5)).double()[:, 0, 0, 0, 0].log2().neg().log2()
+    powers = RandomGray((0.5, 2.0))(torch.full_like(red, 0.5)).double()[:, 0, 0, 0, 0].log2().neg().log2()
     assert float(powers.min()) > -1 - 1e-4
     assert float(powers.max()) < 1 + 1e-4
     assert abs(float(powers.mean())) < 5 * (1 / 3 / 20000) ** 0.5
@@ -57,6 +57,25 @@ def test_random_tones_are_a_wave_through_the_colors() -> None:
     assert float(view(x)[x.amax(2, keepdim=True).expand_as(x) >= black].min()) >= darkest
 
 
+def test_random_crop_repeats_the_pixels_of_a_square() -> None:
+    """A corner of the square is at a place that a generator of its seed gives; every place is as likely."""
+    x, size, seed = make_frames()[..., :5], 4, 7  # 6 x 5 pixels
+    draws = torch.rand(2, generator=torch.Generator().manual_seed(seed))
+    a, b = int(draws[0] * 3), int(draws[1] * 2)
+    assert (a, b) != (0, 0)
+    seen = RandomCrop(size, seed=seed).eval()(x)
+    for i in range(6):
+        for j in range(5):
+            assert torch.equal(seen[..., i, j], x[..., a + i * size // 6, b + j * size // 5])
+    assert torch.equal(RandomCrop(size, enlarge=False, seed=seed).eval()(x), x[..., a : a + size, b : b + size])
+    torch.manual_seed(0)
+    numbers = torch.arange(30.0).reshape(1, 1, 1, 6, 5).expand(6000, -1, -1, -1, -1) / 30
+    corners = (RandomCrop(size, enlarge=False)(numbers)[:, 0, 0, 0, 0] * 30).round().long().bincount(minlength=30)
+    places = torch.tensor([5 * row + column for row in range(3) for column in range(2)])
+    assert int(corners[places].sum()) == 6000
+    assert (corners[places] / 6000 - 1 / 6).abs().max() < 5 * (1 / 6 * 5 / 6 / 6000) ** 0.5
+
+
 def test_downsample_averages_blocks() -> None:
     x = make_frames()
     for n in (2, 3):
@@ -66,6 +85,7 @@ def test_downsample_averages_blocks() -> None:
                 up, left = n * (i // n), n * (j // n)
                 pixels = [x[..., up + k - 1, left + m - 1] for k in range(1, n + 1) for m in range(1, n + 1)]
                 torch.testing.assert_close(seen[..., i, j], sum(pixels) / n**2)
+        assert torch.equal(Downsample(n, restore=False)(x), seen[..., ::n, ::n])
 
 
 def test_gaussian_blur_is_a_window_in_both_directions() -> None:

@@ -16,7 +16,17 @@ import pyrodis
 from pyrodis.guides import FactorizedGuide, FramewiseGuide, FullGuide, SmoothingGuide
 from pyrodis.infer import FitSettings
 from pyrodis.models import DSVAE, LSTMPrior, NormalPixels
-from pyrodis.nn import ConvDecoder, ConvEncoder, GaussianBlur, PatchShuffle, SingleFrame
+from pyrodis.nn import (
+    ConvDecoder,
+    ConvEncoder,
+    Downsample,
+    GaussianBlur,
+    PatchShuffle,
+    RandomCrop,
+    RandomGray,
+    SingleFrame,
+    SubsetFrames,
+)
 from pyrodis.testing import check_model_guide
 from tests.pairs import FRAME, D, S, T, every_guide, make_clips, make_guide, make_views
 from tests.test_dependence import EVERY_FRAME, EXPECTED, SAME_CLIP, B, depends, inputs, parameters_of, site
@@ -196,12 +206,31 @@ def test_a_run_with_views_loads(tmp_path: Path) -> None:
 
 ENCODER = ConvEncoder(FRAME, 4, base_channels=2)
 BAD: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
-    "view of no module": ({"static_view": "grey"}, TypeError, "static_view must be a module from frames to frames or"),
+    "view of no module": ({"static_view": "gray"}, TypeError, "static_view must be a module from frames to frames or"),
     "a class": ({"dynamic_view": PatchShuffle}, TypeError, "dynamic_view must be a module from frames to frames or"),
     "no encoder": ({"dynamic_encoder": 4}, TypeError, "dynamic_encoder must be a module from frames to features or"),
     "one encoder": ({"dynamic_encoder": ENCODER}, ValueError, "dynamic_encoder must be another module than encoder"),
     "no features": ({"dynamic_encoder": nn.Identity()}, TypeError, "feature_dim must be a positive whole number"),
-    "other shape": ({"static_view": FirstChannel()}, ValueError, "static_view must return frames of the shape of x"),
+    "no clips": (
+        {"static_view": FirstChannel()},
+        ValueError,
+        "static_view must return frames (B, T, C, H, W), B = 2 as x has, got (2, 4, 8, 8)",
+    ),
+    "other frames for z": (
+        {"dynamic_view": SubsetFrames(3)},
+        ValueError,
+        "dynamic_view must keep the number of frames, since every frame has a z: expected 4, got 3; pass a",
+    ),
+    "smaller frames": (
+        {"static_view": Downsample(2, restore=False)},
+        ValueError,
+        "static_view must return frames of the (C, H, W) that encoder reads, (1, 8, 8), got (1, 4, 4); build encoder",
+    ),
+    "smaller frames for z": (
+        {"dynamic_view": RandomCrop(4, enlarge=False), "dynamic_encoder": ConvEncoder(FRAME, 5, base_channels=2)},
+        ValueError,
+        "dynamic_view must return frames of the (C, H, W) that dynamic_encoder reads, (1, 8, 8), got (1, 4, 4)",
+    ),
     "patches": ({"dynamic_view": PatchShuffle(3)}, ValueError, "patch_size must divide H and W, got 3"),
     "other frames": (
         {"dynamic_encoder": ConvEncoder((3, 8, 8), 4, base_channels=2)},
@@ -217,6 +246,33 @@ def test_refuses_bad_views(guide_class: type, case: str) -> None:
     views, error, text = BAD[case]
     with pytest.raises(error, match=re.escape(text)):
         guide_class(ENCODER, S, D, hidden_dim=4, **views)(make_clips(2).float())
+
+
+@every_guide
+def test_views_may_change_what_frames_look_like_and_how_many_f_sees(guide_class: type) -> None:
+    """Each encoder reads frames of its own shape: gray and small ones for f, whole ones for z."""
+    static_view = nn.Sequential(
+        SubsetFrames(3, all_in_eval=False), RandomGray(keep_channels=False), Downsample(2, False)
+    )
+    encoder, dynamic_encoder = ConvEncoder((1, 8, 8), 4, 2), ConvEncoder((3, 16, 16), 5, 2)
+    guide: Any = guide_class(encoder, S, D, 4, static_view=static_view, dynamic_encoder=dynamic_encoder)
+    shapes: list[tuple[int, ...]] = []
+    encoder.register_forward_hook(lambda module, inputs, output: shapes.append(tuple(inputs[0].shape)))
+    codes = guide.eval()(torch.rand(2, T, 3, 16, 16))
+    assert (codes["f"].shape, codes["z"].shape) == ((2, S), (2, T, D))
+    assert shapes == [(2, 3, 1, 8, 8)]
+    swapped: Any = guide_class(
+        dynamic_encoder, S, D, 4, dynamic_view=nn.Sequential(*static_view[1:]), dynamic_encoder=encoder
+    )
+    assert swapped(torch.rand(2, T, 3, 16, 16))["z"].shape == (2, T, D)
+    assert shapes[-1] == (2, T, 1, 8, 8)
+
+
+def test_one_object_as_both_views_must_keep_the_frames() -> None:
+    view = SubsetFrames(3)
+    guide: Any = FullGuide(ENCODER, S, D, hidden_dim=4, static_view=view, dynamic_view=view)
+    with pytest.raises(ValueError, match="static_view must keep the number of frames"):
+        guide(make_clips(2).float())
 
 
 def test_x_is_checked_before_a_view_sees_it() -> None:

@@ -15,11 +15,13 @@ from pyrodis.nn import (
     FrameShuffle,
     GaussianBlur,
     PatchShuffle,
-    RandomGrey,
+    RandomCrop,
+    RandomGray,
     RandomShift,
     RandomTones,
     Silhouette,
     SingleFrame,
+    SubsetFrames,
 )
 
 B, T, C, SIZE = 4, 5, 3, 8
@@ -28,9 +30,10 @@ RANDOM: dict[str, Callable[..., nn.Module]] = {
     "PatchShuffle of clips": lambda **rest: PatchShuffle(2, per_frame=False, **rest),
     "FrameShuffle": FrameShuffle,
     "SingleFrame": SingleFrame,
-    "RandomGrey": RandomGrey,
+    "RandomGray": RandomGray,
     "RandomTones": RandomTones,
     "RandomShift": lambda **rest: RandomShift(2, **rest),
+    "RandomCrop": lambda **rest: RandomCrop(5, **rest),
 }
 FIXED: dict[str, Callable[..., nn.Module]] = {
     "Downsample": Downsample,
@@ -40,9 +43,19 @@ FIXED: dict[str, Callable[..., nn.Module]] = {
 }
 EVERY = {**RANDOM, **FIXED}
 
+# Views of fewer frames, channels or pixels, and the (T, C, H, W) that they show.
+SMALLER: dict[str, tuple[Callable[..., nn.Module], tuple[int, ...]]] = {
+    "SubsetFrames": (lambda **rest: SubsetFrames(3, all_in_eval=False, **rest), (3, C, SIZE, SIZE)),
+    "RandomCrop": (lambda **rest: RandomCrop(5, enlarge=False, **rest), (T, C, 5, 5)),
+    "RandomGray": (lambda **rest: RandomGray(keep_channels=False, **rest), (T, 1, SIZE, SIZE)),
+    "RandomTones": (lambda **rest: RandomTones(keep_channels=False, **rest), (T, 1, SIZE, SIZE)),
+    "Silhouette": (lambda: Silhouette(keep_channels=False), (T, 1, SIZE, SIZE)),
+    "Downsample": (lambda: Downsample(2, restore=False), (T, C, SIZE // 2, SIZE // 2)),
+}
+
 every_view = pytest.mark.parametrize("make", EVERY.values(), ids=EVERY.keys())
 every_random_view = pytest.mark.parametrize("make", RANDOM.values(), ids=RANDOM.keys())
-every_grey_view = pytest.mark.parametrize("make", [RandomGrey, RandomTones, Silhouette], ids=lambda cls: cls.__name__)
+every_gray_view = pytest.mark.parametrize("make", [RandomGray, RandomTones, Silhouette], ids=lambda cls: cls.__name__)
 
 
 def make_frames(*leading: int, seed: int = 0) -> Tensor:
@@ -78,6 +91,65 @@ def test_shapes_and_ranges(make: Any, leading: tuple[int, ...]) -> None:
         assert float(seen.min()) >= 0
         assert float(seen.max()) <= 1
     assert torch.equal(frames, before)
+
+
+@pytest.mark.parametrize("name", SMALLER)
+@pytest.mark.parametrize("leading", [(), (B,), (2, B)], ids=str)
+def test_shapes_and_ranges_of_smaller_views(name: str, leading: tuple[int, ...]) -> None:
+    make, shape = SMALLER[name]
+    frames = make_frames(*leading)
+    before = frames.clone()
+    for view in (make(), make().eval()):
+        for dtype in (torch.float32, torch.float64, torch.bfloat16):
+            seen = view(frames.to(dtype))
+            assert seen.shape == (*leading, *shape)
+            assert seen.dtype == dtype
+            assert float(seen.min()) >= 0
+            assert float(seen.max()) <= 1
+        assert view(frames.to("meta")).shape == (*leading, *shape)
+    assert torch.equal(frames, before)
+
+
+@pytest.mark.parametrize("name", SMALLER)
+def test_smaller_views_draw_as_the_others(name: str) -> None:
+    make, _ = SMALLER[name]
+    frames, view = same_clips(16), make()
+    random = hasattr(view, "seed")
+    torch.manual_seed(0)
+    seen = view(frames)
+    assert (len(seen.unique(dim=0)) > 1) == random
+    torch.manual_seed(0)
+    assert torch.equal(view(frames), seen)
+    state = torch.get_rng_state()
+    seen = view.eval()(frames)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert len(seen.unique(dim=0)) == 1
+    assert torch.equal(make().eval()(frames[:1]), seen[:1])
+    assert not random or any(not torch.equal(make(seed=seed).eval()(frames), seen) for seed in range(1, 5))
+
+
+@pytest.mark.parametrize("cls", [RandomGray, RandomTones, Silhouette])
+def test_one_channel_is_any_of_all(cls: Any) -> None:
+    frames = make_frames(B)
+    assert torch.equal(cls(keep_channels=False).eval()(frames), cls().eval()(frames)[:, :, :1])
+
+
+def test_subset_of_frames_holds_each_frame_once_at_most_and_each_as_often() -> None:
+    torch.manual_seed(0)
+    frames = same_clips(3000)
+    seen = SubsetFrames(2)(frames)
+    first, second = ((seen[:, k].unsqueeze(1) == frames).flatten(2).all(-1) for k in range(2))
+    assert torch.equal((first | second).sum(1), torch.full((3000,), 2))
+    for picked in (first, second):  # the order is random too
+        assert (picked.float().mean(0) - 1 / T).abs().max() < 5 * (1 / T * (1 - 1 / T) / 3000) ** 0.5
+
+
+def test_subset_of_frames_in_eval_mode() -> None:
+    frames = make_frames(B)
+    assert torch.equal(SubsetFrames(2).eval()(frames), frames)
+    assert torch.equal(SubsetFrames(T + 1).eval()(frames), frames)
+    few = SubsetFrames(2, all_in_eval=False).eval()
+    assert few(frames).shape == (B, 2, C, SIZE, SIZE)
 
 
 @every_view
@@ -196,8 +268,8 @@ def test_single_frame_makes_frames_equal_and_picks_each() -> None:
     assert (picked.float().mean(0) - 1 / T).abs().max() < 5 * (1 / T * (1 - 1 / T) / 2000) ** 0.5
 
 
-@every_grey_view
-def test_grey_views_make_channels_equal_and_keep_black(make: Any) -> None:
+@every_gray_view
+def test_gray_views_make_channels_equal_and_keep_black(make: Any) -> None:
     torch.manual_seed(0)
     frames = make_frames(B)
     seen = make()(frames)
@@ -207,10 +279,10 @@ def test_grey_views_make_channels_equal_and_keep_black(make: Any) -> None:
     assert (seen[~black] > 0).float().mean() > 0.99
 
 
-def test_random_grey_keeps_white_and_the_order_of_brightness() -> None:
+def test_random_gray_keeps_white_and_the_order_of_brightness() -> None:
     torch.manual_seed(0)
     ramp = torch.linspace(0, 1, 6).expand(100, T, C, 2, 6)
-    seen = RandomGrey()(ramp)
+    seen = RandomGray()(ramp)
     assert (seen.diff(dim=-1) > 0).all()
     torch.testing.assert_close(seen[..., -1], torch.ones_like(seen[..., -1]))
 
@@ -250,12 +322,12 @@ def test_random_tones_hide_colors_and_brightness(others: Tensor) -> None:
 
 
 def test_what_random_tones_do_not_hide() -> None:
-    """The measure above sees what is kept: how far two colors are apart; and what grey does not hide: brightness."""
+    """The measure above sees what is kept: how far two colors are apart; and what gray does not hide: brightness."""
     torch.manual_seed(0)
     assert distance(RandomTones(), COLORS, torch.stack([COLORS[0], COLORS[0] * 0.99])) > 10
-    assert distance(RandomGrey(), COLORS, COLORS[:, [1, 2, 0]]) < 4.5
-    assert distance(RandomGrey(), COLORS, COLORS.flip(0)) > 10
-    assert distance(RandomGrey(), COLORS, COLORS + 0.1) > 10
+    assert distance(RandomGray(), COLORS, COLORS[:, [1, 2, 0]]) < 4.5
+    assert distance(RandomGray(), COLORS, COLORS.flip(0)) > 10
+    assert distance(RandomGray(), COLORS, COLORS + 0.1) > 10
 
 
 def test_random_shift_moves_a_clip_as_a_whole() -> None:
@@ -311,9 +383,9 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "seed": (lambda: SingleFrame(-1), ValueError, "seed must be a whole number of 0 or more and below 2**63, got -1"),
     "large seed": (lambda: SingleFrame(2**64), ValueError, "and below 2**63, got 18446744073709551616"),
     "no seed": (lambda: FrameShuffle(None), TypeError, "seed must be a whole number of 0 or more, got None"),
-    "one gamma": (lambda: RandomGrey(2.0), TypeError, "gamma must be two numbers, the least and the largest"),
-    "gamma of 0": (lambda: RandomGrey((0.0, 1.0)), ValueError, "gamma must be a finite number above 0, got 0.0"),
-    "gamma exchanged": (lambda: RandomGrey((2.0, 0.5)), ValueError, "got (2.0, 0.5); exchange the two"),
+    "one gamma": (lambda: RandomGray(2.0), TypeError, "gamma must be two numbers, the least and the largest"),
+    "gamma of 0": (lambda: RandomGray((0.0, 1.0)), ValueError, "gamma must be a finite number above 0, got 0.0"),
+    "gamma exchanged": (lambda: RandomGray((2.0, 0.5)), ValueError, "got (2.0, 0.5); exchange the two"),
     "frequency": (lambda: RandomTones(-1.0), ValueError, "frequency must be a finite number above 0, got -1.0"),
     "darkest": (lambda: RandomTones(darkest=1.0), ValueError, "darkest must be a number in [0, 1), got 1.0"),
     "black": (lambda: RandomTones(black=0.0), ValueError, "black must be a finite number above 0, got 0.0"),
@@ -324,6 +396,21 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         lambda: RandomShift(8)(make_frames(B)),
         ValueError,
         "max_shift must be smaller than H and W, got 8 for frames of 8 x 8",
+    ),
+    "crop of 9": (
+        lambda: RandomCrop(9)(make_frames(B)),
+        ValueError,
+        "size must be at most H and W, got 9 for frames of 8 x 8",
+    ),
+    "enlarge": (lambda: RandomCrop(4, enlarge=2), TypeError, "enlarge must be True or False, got 2"),
+    "restore": (lambda: Downsample(2, restore=None), TypeError, "restore must be True or False, got None"),
+    "keep_channels": (lambda: RandomTones(keep_channels=1), TypeError, "keep_channels must be True or False, got 1"),
+    "all_in_eval": (lambda: SubsetFrames(2, all_in_eval=0), TypeError, "all_in_eval must be True or False, got 0"),
+    "frames of 0": (lambda: SubsetFrames(0), ValueError, "num_frames must be a positive whole number, got 0"),
+    "frames of 6": (
+        lambda: SubsetFrames(6)(make_frames(B)),
+        ValueError,
+        "num_frames must be at most T, got 6 for clips of 5 frames",
     ),
     "factor of 3": (lambda: Downsample(3)(make_frames(B)), ValueError, "factor must divide H and W, got 3"),
     "scale": (lambda: GaussianBlur(-1.0), ValueError, "scale must be a finite number above 0, got -1.0"),
