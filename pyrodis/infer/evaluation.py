@@ -63,6 +63,7 @@ def decode_exchanges(
     static: Sequence[str] = ("f",),
     seed: int = 0,
     precision: str = "32-true",
+    num_views: int | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> Decodings:
     """Decode every clip of a test set under each exchange of codes, and let a judge read the result.
@@ -80,13 +81,16 @@ def decode_exchanges(
         static: Names of the static sites; all others are dynamic.
         seed: Seed of donors and draws.
         precision: "32-true", or "bf16-mixed" to run the networks under bfloat16 autocast.
+        num_views: Over how many draws of the guide's random views codes are averaged, as in `pyrodis.encode`; None for
+            one draw.
         report: Is called with a line of progress now and then.
 
     Returns:
         Predictions, codes and reconstruction quality.
 
     Raises:
-        ValueError: If `static` does not name some, but not all, of the guide's sites.
+        ValueError: If `static` does not name some, but not all, of the guide's sites, or `num_views` is given for a
+            guide without random views.
 
     Source:
         The first exchange and its judge are those of Li and Mandt (2018); the other side, which a model fails that puts
@@ -99,7 +103,7 @@ def decode_exchanges(
     amp = torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16-mixed" else nullcontext()
     with torch.random.fork_rng(devices=[]), amp:
         torch.manual_seed(seed)
-        codes, factors = _encode_all(guide, dataset)
+        codes, factors = _encode_all(guide, dataset, num_views)
         if not set(static) < set(codes) or not static:
             raise ValueError(
                 f"static must name some but not all of the guide's sites {sorted(codes)}, got {list(static)}"
@@ -202,13 +206,13 @@ def pair_table(
     return rows
 
 
-def _encode_all(guide: nn.Module, dataset: Any) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+def _encode_all(guide: nn.Module, dataset: Any, num_views: int | None) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     device = next(guide.parameters()).device
     codes: dict[str, list[torch.Tensor]] = {}
     factors = []
     for batch in torch.utils.data.DataLoader(dataset, batch_size=64):
         factors.append(batch["factors"])
-        for site, value in encode(guide, batch["x"].to(device)).items():
+        for site, value in encode(guide, batch["x"].to(device), num_views=num_views).items():
             codes.setdefault(site, []).append(value.cpu())
     return {site: torch.cat(parts) for site, parts in codes.items()}, torch.cat(factors)
 

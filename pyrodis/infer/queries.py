@@ -19,16 +19,23 @@ from pyrodis.ops import check_frames, check_positive_int
 Latents = dict[str, torch.Tensor]
 
 
-def encode(guide: nn.Module, x: torch.Tensor, num_samples: int | None = None) -> Latents:
+def encode(
+    guide: nn.Module, x: torch.Tensor, num_samples: int | None = None, *, num_views: int | None = None
+) -> Latents:
     r"""Return the latents of a batch of clips: posterior means, or draws.
 
     Without `num_samples`, every latent site takes the mean of its distribution given that its ancestors took theirs; of
     a sequence with feedback, every frame takes its mean given the frames before. With it, the guide draws from q.
 
+    Random views of the guide are drawn once, from their own seeds. With `num_views` = K, the posterior means are
+    averaged over K draws of them, the k-th (from 0) with k added to every view's seed: less depends on what one draw
+    happens to show, at K times the cost.
+
     Args:
         guide: An inference program.
         x: Clips.
         num_samples: N, or None for posterior means.
+        num_views: K, or None for one draw of the guide's views. Not with `num_samples`.
 
     Shape:
         x: (B, T, C, H, W) in [0, 1].
@@ -38,7 +45,8 @@ def encode(guide: nn.Module, x: torch.Tensor, num_samples: int | None = None) ->
 
     Raises:
         TypeError: If x is not a floating-point tensor.
-        ValueError: If x has another shape, is not within [0, 1], or `num_samples` is not positive; if given a model.
+        ValueError: If x has another shape, is not within [0, 1], or a number is not positive; if given a model; if
+            given `num_views` beside `num_samples`, or for a guide without random views.
 
     Example:
         >>> from pyrodis.guides import FullGuide
@@ -50,6 +58,10 @@ def encode(guide: nn.Module, x: torch.Tensor, num_samples: int | None = None) ->
         torch.Size([10, 2, 3])
     """
     check_frames(x)
+    if num_views is not None:
+        if num_samples is not None:
+            raise ValueError("num_views averages posterior means, so it takes no num_samples; leave out one of the two")
+        return _mean_over_views(guide, x, check_positive_int("num_views", num_views))
     with _evaluating(guide), SubstituteLatents(_central_value):
         means = get_trace(guide, x)
     if any(site["is_observed"] and not is_factor(site) for site in sample_sites(means).values()):
@@ -190,6 +202,39 @@ def sample_prior(model: nn.Module, num_samples: int) -> Latents:
     num_samples = check_positive_int("num_samples", num_samples)
     with _evaluating(model):
         return _latents(get_trace(model, batch_size=num_samples))
+
+
+def _mean_over_views(guide: nn.Module, x: torch.Tensor, num_views: int) -> Latents:
+    """Posterior means averaged over draws of the guide's random views, whose seeds are as before afterwards."""
+    views = _random_views(guide)
+    if not views:
+        raise ValueError(
+            f"num_views needs a guide with random views, got {type(guide).__name__} without any; leave num_views out, "
+            "or build the guide with a view such as PatchShuffle()"
+        )
+    seeds, total = [view.seed for view in views], Latents()
+    try:
+        for k in range(num_views):
+            for view, seed in zip(views, seeds):
+                view.seed = seed + k
+            for name, value in encode(guide, x).items():
+                total[name] = total[name] + value if k else value
+    finally:
+        for view, seed in zip(views, seeds):
+            view.seed = seed
+    return {name: value / num_views for name, value in total.items()}
+
+
+def _random_views(guide: nn.Module) -> list[Any]:
+    """All parts of a guide's views that draw from a seed of their own; a part of two views stands there twice."""
+    return [
+        part
+        for module in guide.modules()
+        for name in ("static_view", "dynamic_view")
+        if isinstance(view := getattr(module, name, None), nn.Module)
+        for part in view.modules()
+        if hasattr(part, "seed")
+    ]
 
 
 @contextmanager
