@@ -47,6 +47,11 @@ class ClipSubset(Dataset[Item]):
         self.split: str = dataset.split
         self.checksum = hashlib.sha256(f"{dataset.checksum} {self.split} {self.indices}".encode()).hexdigest()
 
+    @property
+    def factors(self) -> torch.Tensor:
+        """Factors of the clips, int64 (N, F), without their frames; an AttributeError where the whole has none."""
+        return self.dataset.factors[self.indices]
+
     def __len__(self) -> int:
         return len(self.indices)
 

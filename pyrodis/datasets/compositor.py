@@ -233,6 +233,27 @@ def clip_items(
     return [{"x": clip, "factors": labels} for clip, labels in zip(x.unbind(), factors.unbind(), strict=True)]
 
 
+def clip_factors(characters: Tensor) -> Tensor:
+    """Lists the factors of all clips of some characters: nine actions of the first, then of the second, and so on.
+
+    Args:
+        characters: Character numbers in [0, 1296).
+
+    Shape:
+        characters (B,) to (9 B, 5).
+
+    Returns:
+        Factors in the order of `FACTOR_NAMES`, int64.
+
+    Example:
+        >>> clip_factors(torch.tensor([7, 0]))[[3, 9]]
+        tensor([[3, 0, 0, 1, 1],
+                [0, 0, 0, 0, 0]])
+    """
+    actions = torch.arange(NUM_ACTIONS).repeat(len(characters)).unsqueeze(-1)
+    return torch.cat([actions, character_variants(characters).repeat_interleave(NUM_ACTIONS, 0)], dim=-1)
+
+
 @final
 class _Layer:
     """One layer's tiles, split into opaque pixels (bit masks) and the few partly transparent ones (lists).

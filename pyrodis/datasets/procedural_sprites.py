@@ -21,6 +21,7 @@ from pyrodis.datasets.compositor import (
     NUM_LAYERS,
     NUM_VARIANTS,
     LayeredCharacters,
+    clip_factors,
     clip_items,
     split_characters,
     wrap_index,
@@ -89,6 +90,11 @@ class ProceduralSprites(Dataset[dict[str, Tensor]]):
         self.split = split
         self.seed = _checked_seed(seed)
         self.checksum = _load_characters(self.seed)[1]
+
+    @property
+    def factors(self) -> Tensor:
+        """Factors of all clips, int64 (N, 5), without their frames."""
+        return clip_factors(self._characters)
 
     def __len__(self) -> int:
         return NUM_ACTIONS * len(self._characters)

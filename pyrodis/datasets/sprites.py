@@ -19,6 +19,7 @@ from pyrodis.datasets.compositor import (
     NUM_ACTIONS,
     NUM_VARIANTS,
     LayeredCharacters,
+    clip_factors,
     clip_items,
     split_characters,
     wrap_index,
@@ -114,6 +115,11 @@ class Sprites(Dataset[dict[str, Tensor]]):
         for name in SPRITES_SHA256:
             digest.update((self.root / name).read_bytes())
         return digest.hexdigest()
+
+    @property
+    def factors(self) -> Tensor:
+        """Factors of all clips, int64 (N, 5), without their frames."""
+        return clip_factors(self._characters)
 
     def __len__(self) -> int:
         return NUM_ACTIONS * len(self._characters)

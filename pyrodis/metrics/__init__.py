@@ -8,6 +8,7 @@ from pyrodis.metrics.activity import active_units, activity
 from pyrodis.metrics.classification import factor_accuracies
 from pyrodis.metrics.image_quality import image_quality, sequence_quality
 from pyrodis.metrics.inception import inception_scores
+from pyrodis.metrics.probes import probe_accuracy
 from pyrodis.metrics.score import Score, mean_score, proportion_score
 from pyrodis.metrics.similarity import cosine_auc, cosine_similarities
 from pyrodis.metrics.swap import class_histogram, histogram_entropy, two_sided_scores, two_sided_wanted
@@ -24,6 +25,7 @@ __all__ = [
     "image_quality",
     "inception_scores",
     "mean_score",
+    "probe_accuracy",
     "proportion_score",
     "sequence_quality",
     "two_sided_scores",

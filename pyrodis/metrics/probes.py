@@ -1,0 +1,115 @@
+"""What can be read off a code: accuracy of a classifier that is trained on codes with labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pyrodis.metrics._arrays import Array, check_count, check_ndim, check_same_length, finite, to_numpy
+from pyrodis.metrics.score import Score, proportion_score
+
+
+def probe_accuracy(
+    codes_train: Array,
+    labels_train: Array,
+    codes_test: Array,
+    labels_test: Array,
+    hidden: Sequence[int] = (),
+    seed: int = 0,
+) -> Score:
+    r"""Share of items whose class a probe reads off their code, after it was trained on other items.
+
+    Without `hidden` the probe is linear, a logistic regression; with it a network of these hidden layers, which also
+    finds what is there but not linearly so. Codes are scaled to mean 0 and standard deviation 1 over the training items
+    first. At chance a code does not show the factor to such a probe; a larger one may still find it. Chance is one over
+    the number of classes, as for :func:`pyrodis.metrics.factor_accuracies`.
+
+    Args:
+        codes_train: codes that the probe learns from; those of sequences are flattened over time.
+        labels_train: their classes.
+        codes_test: codes that it is scored on.
+        labels_test: their classes, each of which must be among those of the training items.
+        hidden: sizes of the network's hidden layers, () for a linear probe. A tenth of the training items then decides
+            when to stop.
+        seed: seed of the network's weights and batches.
+
+    Shape:
+        codes: (N, D) or (N, T, D); labels: (N,), integers.
+
+    Returns:
+        The share in [0, 1], with Wilson's 95 % interval.
+
+    Raises:
+        TypeError: codes are no real numbers, labels no integers, or a size is no integer.
+        ValueError: empty, of another shape, NaN, fewer than two classes, a class that is not in training, or too few
+            items for the network.
+
+    Source:
+        Alain and Bengio, "Understanding intermediate layers using linear classifier probes", 2016.
+
+    Example:
+        >>> labels = np.arange(60) % 2
+        >>> codes = np.random.default_rng(0).normal(size=(60, 3)) + 9 * labels[:, None]
+        >>> probe_accuracy(codes[:40], labels[:40], codes[40:], labels[40:]).value
+        1.0
+    """
+    for size in hidden:
+        check_count(size, "hidden")
+    codes, labels = _rows(codes_train, "codes_train"), _labels(labels_train, "labels_train")
+    new_codes, new_labels = _rows(codes_test, "codes_test"), _labels(labels_test, "labels_test")
+    check_same_length(codes, "codes_train", labels, "labels_train")
+    check_same_length(new_codes, "codes_test", new_labels, "labels_test")
+    if codes.shape[1] != new_codes.shape[1]:
+        raise ValueError(
+            f"codes_train and codes_test must have the same size, got {codes.shape[1]} and {new_codes.shape[1]} "
+            "numbers an item; encode both alike"
+        )
+    num_classes = _count_classes(labels, new_labels, bool(hidden))
+    probe = _make_probe(tuple(int(size) for size in hidden), seed).fit(codes, labels)
+    return proportion_score(np.asarray(probe.predict(new_codes) == new_labels), chance=1 / num_classes)
+
+
+def _make_probe(hidden: tuple[int, ...], seed: int) -> Any:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    if not hidden:
+        return make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+    return make_pipeline(StandardScaler(), MLPClassifier(hidden, early_stopping=True, random_state=seed))
+
+
+def _count_classes(labels: np.ndarray, new_labels: np.ndarray, network: bool) -> int:
+    found, counts = np.unique(labels, return_counts=True)
+    if len(found) < 2:
+        raise ValueError(f"labels_train must hold at least two classes, got {found.tolist()}; drop the constant factor")
+    unknown = np.setdiff1d(new_labels, found)
+    if len(unknown):
+        raise ValueError(
+            f"labels_test must hold classes of labels_train, {found.tolist()}, got {unknown.tolist()} besides; "
+            "train the probe on all classes"
+        )
+    if network and (len(labels) < 10 * len(found) or counts.min() < 2):
+        raise ValueError(
+            f"a network needs 10 items a class, and 2 of each, to hold some out, got {len(labels)} for {len(found)} "
+            f"classes, {counts.min()} of the rarest; pass more items, or hidden=() for a linear probe"
+        )
+    return len(found)
+
+
+def _rows(codes: Array, name: str) -> np.ndarray:
+    values = finite(codes, name)
+    if values.ndim < 2:
+        raise ValueError(f"{name} must have shape (N, D) or (N, T, D), got {values.shape}; pass one row for each item")
+    return values.reshape(len(values), -1)
+
+
+def _labels(labels: Array, name: str) -> np.ndarray:
+    values = to_numpy(labels, name)
+    check_ndim(values, name, 1, "(N,)")
+    if values.dtype.kind not in "iu":
+        raise TypeError(f"{name} must hold integer classes, got dtype {values.dtype}; pass one column of the factors")
+    return values
