@@ -17,6 +17,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pyrodis.infer.comparison import compare_guides as compare_guides
+    from pyrodis.infer.comparison import importance_bound as importance_bound
     from pyrodis.infer.elbo import NamedELBO as NamedELBO
     from pyrodis.infer.handlers import scale_latents as scale_latents
     from pyrodis.infer.loading import load as load
@@ -33,9 +35,11 @@ __version__ = "0.1.0"
 _HOMES = {
     "NamedELBO": "pyrodis.infer.elbo",
     "add_penalty": "pyrodis.infer.penalties",
+    "compare_guides": "pyrodis.infer.comparison",
     "decode": "pyrodis.infer.queries",
     "encode": "pyrodis.infer.queries",
     "fit": "pyrodis.infer.training",
+    "importance_bound": "pyrodis.infer.comparison",
     "load": "pyrodis.infer.loading",
     "reconstruct": "pyrodis.infer.queries",
     "sample_prior": "pyrodis.infer.queries",

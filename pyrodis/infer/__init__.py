@@ -10,12 +10,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pyrodis.infer.comparison import GuideScores as GuideScores
     from pyrodis.infer.elbo import NamedELBO as NamedELBO
     from pyrodis.infer.elbo import Terms as Terms
     from pyrodis.infer.evaluation import Decodings as Decodings
     from pyrodis.infer.evaluation import decode_exchanges as decode_exchanges
     from pyrodis.infer.evaluation import exchange_scores as exchange_scores
     from pyrodis.infer.evaluation import pair_table as pair_table
+    from pyrodis.infer.factorization_gaps import factorization_gaps as factorization_gaps
+    from pyrodis.infer.hidden_frames import score_shown_frames as score_shown_frames
     from pyrodis.infer.history import History as History
     from pyrodis.infer.interruption import TrainingInterrupted as TrainingInterrupted
     from pyrodis.infer.judge import Judge as Judge
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Decodings": "evaluation",
     "FitSettings": "settings",
+    "GuideScores": "comparison",
     "History": "history",
     "Judge": "judge",
     "NamedELBO": "elbo",
@@ -32,7 +36,9 @@ _HOMES = {
     "TrainingInterrupted": "interruption",
     "decode_exchanges": "evaluation",
     "exchange_scores": "evaluation",
+    "factorization_gaps": "factorization_gaps",
     "pair_table": "evaluation",
+    "score_shown_frames": "hidden_frames",
     "train_judge": "judge",
 }
 

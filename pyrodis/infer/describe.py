@@ -15,6 +15,7 @@ BUILT_IN: dict[str, str] = {
     "DSVAE": "pyrodis.models",
     "StandardPrior": "pyrodis.models",
     "LSTMPrior": "pyrodis.models",
+    "StationaryPrior": "pyrodis.models",
     "NormalPixels": "pyrodis.models",
     "BernoulliPixels": "pyrodis.models",
     "FullGuide": "pyrodis.guides",
@@ -37,6 +38,7 @@ BUILT_IN: dict[str, str] = {
     "Downsample": "pyrodis.nn",
     "GaussianBlur": "pyrodis.nn",
     "Silhouette": "pyrodis.nn",
+    "HideFrames": "pyrodis.nn",
 }
 """Class name to the module that exports it: with a sequence of them, the only classes that a description can build."""
 

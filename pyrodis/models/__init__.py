@@ -2,6 +2,16 @@
 
 from pyrodis.models.dsvae import DSVAE
 from pyrodis.models.likelihoods import BernoulliPixels, NormalPixels
+from pyrodis.models.linear_gaussian import LinearGaussianSequence
 from pyrodis.models.priors import LSTMPrior, StandardPrior
+from pyrodis.models.stationary_prior import StationaryPrior
 
-__all__ = ["DSVAE", "BernoulliPixels", "LSTMPrior", "NormalPixels", "StandardPrior"]
+__all__ = [
+    "DSVAE",
+    "BernoulliPixels",
+    "LSTMPrior",
+    "LinearGaussianSequence",
+    "NormalPixels",
+    "StandardPrior",
+    "StationaryPrior",
+]

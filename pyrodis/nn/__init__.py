@@ -6,6 +6,7 @@ from pyrodis.nn.detail_views import Downsample, GaussianBlur
 from pyrodis.nn.frame_views import FrameShuffle, SingleFrame, SubsetFrames
 from pyrodis.nn.heads import LocScale
 from pyrodis.nn.patch_encoder import PatchEncoder
+from pyrodis.nn.hide_frames import HideFrames, visible_frames
 from pyrodis.nn.recurrent import BidirectionalLSTM, MeanReader, RecurrentTransition
 from pyrodis.nn.views import PatchShuffle, RandomCrop, RandomShift
 
@@ -16,6 +17,7 @@ __all__ = [
     "Downsample",
     "FrameShuffle",
     "GaussianBlur",
+    "HideFrames",
     "LocScale",
     "MeanReader",
     "PatchEncoder",
@@ -28,4 +30,5 @@ __all__ = [
     "Silhouette",
     "SingleFrame",
     "SubsetFrames",
+    "visible_frames",
 ]

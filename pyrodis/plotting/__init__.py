@@ -6,7 +6,7 @@ color-blind readers as well.
 
 from pyrodis.plotting.frame_grid import frame_grid, swap_grid
 from pyrodis.plotting.save_gif import save_gif
-from pyrodis.plotting.scores import score_table, two_sided_bars
+from pyrodis.plotting.scores import guide_table, score_table, two_sided_bars
 from pyrodis.plotting.training_curves import training_curves
 
-__all__ = ["frame_grid", "save_gif", "score_table", "swap_grid", "training_curves", "two_sided_bars"]
+__all__ = ["frame_grid", "guide_table", "save_gif", "score_table", "swap_grid", "training_curves", "two_sided_bars"]

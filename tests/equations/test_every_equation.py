@@ -22,6 +22,7 @@ EQUATIONS = {
     "GaussianBlur": ["test_gaussian_blur_is_a_window_in_both_directions"],
     "Judge": ["test_judge_averages_a_temporal_convolution"],
     "LSTMPrior": ["test_li_mandt_lstm_prior_density"],
+    "LinearGaussianSequence": ["test_linear_gaussian_sequence_joint_density"],
     "LocScale": ["test_loc_scale_is_linear_and_softplus_with_a_floor"],
     "NamedELBO": ["test_kingma_welling_elbo_from_closed_forms", "test_chung_per_frame_kl_at_the_sampled_path"],
     "NormalPixels": ["test_normal_pixels_density"],
@@ -31,10 +32,20 @@ EQUATIONS = {
     "RecurrentTransition": ["test_recurrent_transition_sees_the_frames_before_and_its_context"],
     "SmoothingGuide": ["test_das_dandi_code_smoothing_factorization"],
     "StandardPrior": ["test_das_dandi_standard_prior"],
+    "StationaryPrior": ["test_stationary_prior_density_and_draws"],
     "StaticPosterior": ["test_static_posterior_is_normal_from_the_last_states"],
     "Terms": ["test_terms_add_up_to_the_total"],
     "add_penalty": ["test_penalty_adds_its_weight_times_its_sum"],
+    "factorization_gaps": [
+        "test_evidence_is_the_elbo_and_the_gap",
+        "test_factorization_gaps_are_least_expected_kls",
+        "test_gaps_of_restricted_means_are_stationary_points",
+    ],
+    "importance_bound": ["test_burda_importance_bound_from_plain_traces"],
+    "log_evidence": ["test_linear_gaussian_evidence_by_bayes"],
+    "posterior": ["test_linear_gaussian_posterior_is_the_normal_of_the_joint"],
     "scale_latents": ["test_higgins_scaled_latents_objective"],
+    "score_shown_frames": ["test_likelihood_of_shown_frames_alone"],
     "temporal_difference": ["test_wiskott_sejnowski_temporal_difference"],
 }
 

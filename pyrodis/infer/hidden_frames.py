@@ -1,0 +1,119 @@
+"""A model of clips of which some frames were not observed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from pyro.poutine.messenger import Messenger
+from torch import nn
+from torch.distributions import Independent
+
+from pyrodis.infer.sites import OBSERVED
+
+__all__ = ["ShownFrames", "score_shown_frames"]
+
+Shown = torch.Tensor | Callable[[torch.Tensor], torch.Tensor]
+
+
+class _MaskFrames(Messenger):
+    """A handler that gives the pixels of hidden frames the log-density 0."""
+
+    def __init__(self, shown: torch.Tensor) -> None:
+        super().__init__()
+        self.shown = shown
+
+    def _pyro_sample(self, msg: Any) -> None:
+        if msg["name"] != OBSERVED or not msg["is_observed"]:
+            return
+        fn = msg["fn"]
+        if not isinstance(fn, Independent) or fn.event_dim != 4 or fn.base_dist.event_dim != 0:
+            raise ValueError(
+                f"the site 'x' must be a distribution of independent pixels with to_event(4), got {fn}; "
+                "frames of another distribution cannot be left out"
+            )
+        msg["fn"] = fn.base_dist.mask(self.shown[..., None, None, None]).to_event(4)
+
+
+class ShownFrames(nn.Module):
+    """A model whose likelihood counts the shown frames alone; made by `score_shown_frames`.
+
+    Args:
+        program: The model.
+        shown: Which frames are observed, or a function of the clips that says so.
+
+    Example:
+        >>> ShownFrames(nn.Identity(), torch.tensor([True, False])).shown
+        tensor([ True, False])
+    """
+
+    def __init__(self, program: nn.Module, shown: Shown) -> None:
+        super().__init__()
+        self.program = program
+        self.shown = shown
+
+    def forward(self, x: torch.Tensor | None = None, batch_size: int | None = None) -> Any:
+        """Run the model; without clips nothing is hidden.
+
+        Args:
+            x: Clips (B, T, C, H, W), or None.
+            batch_size: B, if there is no x.
+
+        Returns:
+            What the model returns.
+
+        Raises:
+            TypeError: If `shown` is not a bool tensor.
+            ValueError: If it has another shape than (T) or (B, T).
+        """
+        if x is None:
+            return self.program(batch_size=batch_size)
+        shown: Any = self.shown if isinstance(self.shown, torch.Tensor) else self.shown(x)
+        if not isinstance(shown, torch.Tensor) or shown.dtype != torch.bool:
+            got = shown.dtype if isinstance(shown, torch.Tensor) else type(shown).__name__
+            raise TypeError(f"shown must be a bool tensor, True where a frame is observed, got {got}")
+        if shown.shape not in (x.shape[1:2], x.shape[:2]):
+            raise ValueError(
+                f"shown must have shape (T) or (B, T) = {tuple(x.shape[:2])}, got {tuple(shown.shape)}; "
+                "give one value a frame"
+            )
+        with _MaskFrames(shown.to(x.device)):
+            return self.program(x)
+
+
+def score_shown_frames(model: nn.Module, shown: Shown) -> ShownFrames:
+    r"""Leave the hidden frames of clips out of a model's likelihood, as missing data are.
+
+    $$\log p(x_{\mathrm{shown}} \mid f, z) = \sum_{t \,\mathrm{shown}} \log p(x_t \mid f, z_t)$$
+
+    The codes of hidden frames keep their prior, so what is trained with it is a bound of the evidence of the shown
+    frames. What the guide sees of a hidden frame is up to the clips: give it clips with black in those places.
+
+    Args:
+        model: A model whose site "x" has independent pixels.
+        shown: True where a frame is observed; or a function from clips to that, such as
+            `pyrodis.nn.visible_frames`, where every clip has frames of its own that are missing.
+
+    Shape:
+        shown: (T) or (B, T), bool.
+
+    Returns:
+        A module that runs the model; its parameters are the model's.
+
+    Raises:
+        TypeError: If `shown` is neither a tensor nor a function.
+
+    Source:
+        Missing at random, after Rubin, Inference and Missing Data (1976).
+
+    Example:
+        >>> from pyrodis.testing import tiny_dsvae
+        >>> model, guide = tiny_dsvae()
+        >>> model = score_shown_frames(model, torch.tensor([True, True, False, True, True]))
+        >>> model(torch.zeros(2, 5, 1, 8, 8))["reconstruction"].shape
+        torch.Size([2, 5, 1, 8, 8])
+    """
+    if not isinstance(shown, torch.Tensor) and not callable(shown):
+        raise TypeError(f"shown must be a bool tensor or a function from clips to one, got {shown!r}")
+    return ShownFrames(model, shown)

@@ -1,0 +1,188 @@
+"""Importance-weighted bounds against known evidence, and guides side by side."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pyro
+import pytest
+import torch
+from pyro.infer import Trace_ELBO
+from torch import nn
+
+import pyrodis
+from pyrodis.infer.comparison import draw_log_ratios
+from pyrodis.metrics import mean_score
+from pyrodis.plotting import guide_table
+from tests.linear_gaussian import PATTERN, ExactGuide, LinearGuide, draw, make_model
+from tests.pairs import every_pair, make_clips, make_guide, make_pair
+
+
+def test_the_exact_posterior_gives_the_evidence_at_every_draw() -> None:
+    model = make_model()
+    x = draw(model, 5)
+    for num_samples in (1, 7):
+        bound = pyrodis.importance_bound(model, ExactGuide(model), x, num_samples, chunk_size=3)
+        torch.testing.assert_close(bound, model.log_evidence(x))
+
+
+def test_hidden_frames_leave_the_evidence_of_the_shown_ones() -> None:
+    model = make_model()
+    x = draw(model, 5)
+    shown = pyrodis.infer.score_shown_frames(model, PATTERN)
+    bound = pyrodis.importance_bound(shown, ExactGuide(model, PATTERN), x, 3)
+    torch.testing.assert_close(bound, model.log_evidence(x, PATTERN))
+    assert float((bound - model.log_evidence(x)).abs().min()) > 0.1
+
+
+def test_one_draw_is_the_elbo() -> None:
+    """Its mean over clips is Pyro's ELBO, within four standard errors of both."""
+    model = make_model()
+    x = draw(model, 300)
+    guide = LinearGuide(model)
+    bound = torch.stack([pyrodis.importance_bound(model, guide, x, 1) for _ in range(10)]).mean(1)
+    elbo = torch.tensor([-Trace_ELBO().loss(model, guide, x) / len(x) for _ in range(10)]).double()
+    error = math.sqrt(float(bound.var() + elbo.var()) / 10)
+    assert abs(float(bound.mean() - elbo.mean())) < 4 * error
+
+
+def test_more_draws_tighten_the_bound() -> None:
+    model = make_model()
+    x = draw(model, 200)
+    torch.manual_seed(0)
+    bounds = [pyrodis.importance_bound(model, LinearGuide(model), x, k) for k in (1, 4, 16, 64)]
+    steps = [b - a for a, b in zip([*bounds], [*bounds[1:], model.log_evidence(x)])]
+    for step in steps:  # each rises by more than its Monte Carlo error
+        assert float(step.mean()) > 2 * float(step.std()) / math.sqrt(len(x)) > 0
+
+
+def test_chunks_change_the_noise_alone() -> None:
+    model = make_model()
+    x, guide = draw(model, 200), LinearGuide(model)
+    few, many = (pyrodis.importance_bound(model, guide, x, 40, chunk_size=size) for size in (7, 40))
+    assert abs(float((few - many).mean())) < 4 * float((few - many).std()) / math.sqrt(len(x))
+    shapes = {name: value.shape for name, value in draw_log_ratios(model, guide, x, 5, chunk_size=2).items()}
+    assert shapes == {"f": (5, 200), "z": (5, 200), "x": (5, 200)}
+
+
+@every_pair
+def test_penalties_and_kl_weights_are_left_out(guide_class: Any, prior_class: Any) -> None:
+    (model, guide), x = make_pair(guide_class, prior_class), make_clips()
+    wrapped = [pyrodis.scale_latents(program, {"f": 8.0, "z": 0.0}) for program in (model, guide)]
+    penalized = pyrodis.add_penalty(
+        wrapped[1], "far", lambda output: output["z"].square().sum((-1, -2)), 5.0, side="guide"
+    )
+    bounds = []
+    for pair in ((model, guide), (wrapped[0], penalized)):
+        for validate in (True, False):
+            torch.manual_seed(0)
+            with pyro.validation_enabled(validate):
+                bounds.append(pyrodis.importance_bound(*pair, x, 3))
+    for bound in bounds[1:]:
+        torch.testing.assert_close(bound, bounds[0])
+
+
+def test_a_factor_inside_a_program_is_left_out() -> None:
+    class Penalizing(nn.Module):
+        def __init__(self, guide: nn.Module) -> None:
+            super().__init__()
+            self.guide = guide
+
+        def forward(self, x: torch.Tensor) -> Any:
+            output = self.guide(x)
+            with pyro.plate("extra", len(x), dim=-1):
+                pyro.factor("penalty", output["z"].square().sum((-1, -2)), has_rsample=True)
+            return output
+
+    model = make_model()
+    x = draw(model, 3)
+    bound = pyrodis.importance_bound(model, Penalizing(ExactGuide(model)), x, 4)
+    torch.testing.assert_close(bound, model.log_evidence(x))
+
+
+def test_modes_and_gradients_are_left_as_they_were() -> None:
+    model, guide = (program.train() for program in make_pair())
+    guide.encoder.eval()
+    before = {name: value.clone() for name, value in guide.state_dict().items()}
+    bound = pyrodis.importance_bound(model, guide, make_clips(), 2)
+    assert not bound.requires_grad
+    assert guide.training
+    assert not guide.encoder.training
+    assert all(torch.equal(value, before[name]) for name, value in guide.state_dict().items())
+
+
+def test_guides_side_by_side() -> None:
+    model = make_model()
+    x = draw(model, 60).clamp(0, 1)  # any data will do
+    pairs = {"exact": (model, ExactGuide(model)), "independent": (model, LinearGuide(model))}
+    random_state = torch.random.get_rng_state()
+    exact, independent = pyrodis.compare_guides(pairs, x, num_samples=20, batch_size=25)
+    assert torch.equal(torch.random.get_rng_state(), random_state)
+    again = pyrodis.compare_guides({"independent": pairs["independent"]}, x, num_samples=20, batch_size=25)
+    assert again == [independent]
+    assert exact.elbo.value == pytest.approx(model.log_evidence(x).mean().item())
+    assert exact.gap.value == pytest.approx(0, abs=1e-9)
+    assert independent.gap.value > 0.1
+    assert independent.elbo.value < independent.iwae.value < exact.elbo.value + 0.01
+    total = -independent.nll.value - sum(score.value for score in independent.kl.values())
+    assert independent.elbo.value == pytest.approx(total)
+    wide = pyrodis.compare_guides({"wide": (model, LinearGuide(model, (0.7, 0.7)))}, x, num_samples=20, batch_size=25)
+    paired = mean_score(independent.per_clip["elbo"] - wide[0].per_clip["elbo"])
+    assert paired.low > 0
+    assert paired.high - paired.low < independent.elbo.high - independent.elbo.low
+    plain = independent.as_dict()
+    assert (plain["name"], plain["num_samples"], plain["elbo"]["num"]) == ("independent", 20, 60)
+    lines = guide_table([exact, independent]).splitlines()
+    assert len(lines) == 4
+    assert lines[3].startswith(f"| independent | {independent.elbo.value:.2f} ± ")
+
+
+def test_a_data_set_gives_what_its_frames_give() -> None:
+    model, guide = make_pair()
+    x = make_clips(5)
+    items = [{"x": clip, "factors": torch.zeros(1)} for clip in x]
+    rows = [pyrodis.compare_guides({"a": (model, guide)}, data, num_samples=2)[0] for data in (x, items)]
+    assert rows[0] == rows[1]
+
+
+def broken_clips() -> torch.Tensor:
+    x = make_clips()
+    x[0, 0] = float("nan")
+    return x
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "match"),
+    [
+        ({"x": make_clips()[0]}, ValueError, r"x must have shape \(B, T, C, H, W\), got \(4, 1, 8, 8\)"),
+        ({"x": make_clips().tolist()}, TypeError, "x must be a torch tensor, got list"),
+        ({"x": broken_clips()}, ValueError, "became NaN; look for NaN in the clips"),
+        ({"num_samples": 0}, ValueError, "num_samples must be a positive whole number, got 0"),
+        ({"chunk_size": 2.0}, TypeError, "chunk_size must be a positive whole number, got 2.0"),
+        ({"model": make_guide()}, ValueError, "the model must observe x at a site 'x'"),
+    ],
+)
+def test_bad_input(arguments: dict[str, Any], error: type[Exception], match: str) -> None:
+    model, guide = make_pair()
+    with pytest.raises(error, match=match):
+        pyrodis.importance_bound(**{"model": model, "guide": guide, "x": make_clips(), "num_samples": 2} | arguments)
+
+
+def test_sites_that_differ() -> None:
+    class Half(nn.Module):
+        def forward(self, x: torch.Tensor) -> None:
+            with pyro.plate("data", len(x), dim=-1):
+                pyro.sample("f", pyro.distributions.Normal(torch.zeros(3).double(), 1.0).to_event(1))
+
+    model, guide = make_pair()
+    with pytest.raises(ValueError, match=r"the same latent sites, got \['f', 'z'\] and \['f'\]"):
+        pyrodis.importance_bound(model, Half(), make_clips(), 2)
+    with pytest.raises(ValueError, match="pairs must hold at least one model and guide by name, got none"):
+        pyrodis.compare_guides({}, make_clips())
+    rows = pyrodis.compare_guides({"a": (model, guide)}, make_clips(), num_samples=2)
+    others = pyrodis.compare_guides({"b": (model, guide)}, make_clips(), num_samples=3)
+    with pytest.raises(ValueError, match="rows must share sites and draws, got"):
+        guide_table([*rows, *others])
+    with pytest.raises(ValueError, match="rows must hold at least one guide's scores, got none"):
+        guide_table([])
