@@ -35,6 +35,8 @@ class SmoothingGuide(nn.Module):
         dynamic_view: v_z, the same for z. With one object as both views it is applied once.
         dynamic_encoder: The encoder of v_z(x), or None for `encoder`. Where the views differ, one of its own is
             recommended: two kinds of frames are hard on one network, and on its batch statistics.
+        static_reader: What summarizes the features of all frames for f, or None for a bidirectional LSTM. A `MeanReader`
+            does not see the order of the frames.
 
     Shape:
         x: (B, T, C, H, W) in [0, 1].
@@ -64,6 +66,7 @@ class SmoothingGuide(nn.Module):
         static_view: nn.Module | None = None,
         dynamic_view: nn.Module | None = None,
         dynamic_encoder: nn.Module | None = None,
+        static_reader: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -74,10 +77,15 @@ class SmoothingGuide(nn.Module):
         self.dynamic_view = check_view("dynamic_view", dynamic_view)
         self.dynamic_encoder = check_dynamic_encoder(dynamic_encoder, encoder)
         feature_dim = feature_dim_of(encoder if dynamic_encoder is None else dynamic_encoder)
-        self.static = StaticPosterior(feature_dim_of(encoder), static_dim, hidden_dim)
+        self.static = StaticPosterior(feature_dim_of(encoder), static_dim, hidden_dim, static_reader)
         self.reader = BidirectionalLSTM(feature_dim + static_dim, hidden_dim)
         self.recurrence = nn.RNN(2 * hidden_dim, hidden_dim, batch_first=True)
         self.head = LocScale(hidden_dim, dynamic_dim, INITIAL_SCALE)
+
+    @property
+    def static_reader(self) -> nn.Module:
+        """What summarizes the features of all frames for f."""
+        return self.static.reader
 
     def forward(self, x: torch.Tensor, batch_size: int | None = None) -> dict[str, torch.Tensor]:
         """Draw f and z given clips.

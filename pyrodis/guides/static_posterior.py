@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from pyro.distributions import Independent, Normal
 from torch import nn
@@ -13,28 +15,36 @@ INITIAL_SCALE = 0.1  # of every posterior: at 1, the decoder first sees little b
 
 
 class StaticPosterior(nn.Module):
-    r"""Diagonal normal q(f | x_{1:T}) from the last states of a bidirectional LSTM over features of all frames.
+    r"""Diagonal normal q(f | x_{1:T}) from what a reader says of the features of all frames.
 
-    $$q(f \mid x_{1:T}) = \mathcal N(f; \mathrm{loc}(h), \operatorname{diag}\mathrm{scale}(h)^2), \qquad
-    h = [\overrightarrow{h}_T, \overleftarrow{h}_1]$$
+    $$q(f \mid x_{1:T}) = \mathcal N(f; \mathrm{loc}(h), \operatorname{diag}\mathrm{scale}(h)^2)$$
+
+    h is the reader's summary; of a bidirectional LSTM, the last states of both directions.
 
     Args:
         feature_dim: Size of the features of a frame.
         static_dim: S.
-        hidden_dim: Size of each direction's state.
+        hidden_dim: Size of each direction's state, where there is no reader.
+        reader: Module with `summary(features)` (..., T, feature_dim) to (..., summary_dim) and the attribute
+            `summary_dim`: `BidirectionalLSTM`, which is taken for None, `MeanReader`, or one's own.
 
     Shape:
         features (..., T, feature_dim) to a distribution of batch shape (...) and event shape (S).
+
+    Raises:
+        TypeError: If the reader has no `summary`, or its `summary_dim` is not an int.
+        ValueError: If a size is not positive, or the reader is built for features of another size.
 
     Example:
         >>> StaticPosterior(4, static_dim=3, hidden_dim=8)(torch.zeros(2, 5, 4)).event_shape
         torch.Size([3])
     """
 
-    def __init__(self, feature_dim: int, static_dim: int, hidden_dim: int) -> None:
+    def __init__(self, feature_dim: int, static_dim: int, hidden_dim: int, reader: nn.Module | None = None) -> None:
         super().__init__()
-        self.reader = BidirectionalLSTM(feature_dim, hidden_dim)
-        self.head = LocScale(2 * hidden_dim, static_dim, INITIAL_SCALE)
+        self.reader = check_reader(reader, feature_dim) or BidirectionalLSTM(feature_dim, hidden_dim)
+        summary_dim = check_positive_int("static_reader.summary_dim", getattr(self.reader, "summary_dim", None))
+        self.head = LocScale(summary_dim, static_dim, INITIAL_SCALE)
 
     def forward(self, features: torch.Tensor) -> Independent:
         """Return the distribution of f.
@@ -45,8 +55,41 @@ class StaticPosterior(nn.Module):
         Returns:
             A normal distribution of event shape (S).
         """
-        loc, scale = self.head(self.reader.summary(features))
+        loc, scale = self.head(self.reader.summary(features))  # type: ignore[operator]
         return Normal(loc, scale, validate_args=False).to_event(1)
+
+
+def check_reader(reader: Any, feature_dim: int) -> nn.Module | None:
+    """Return a reader of features if it is a module that can read them, or None.
+
+    Args:
+        reader: What was given.
+        feature_dim: Size of the features of a frame.
+
+    Returns:
+        The reader, unchanged.
+
+    Raises:
+        TypeError: If it is no module with a method `summary`.
+        ValueError: If it tells an `input_dim` other than feature_dim.
+
+    Example:
+        >>> check_reader(None, 4) is None
+        True
+    """
+    if reader is None:
+        return None
+    if not isinstance(reader, nn.Module) or not callable(getattr(reader, "summary", None)):
+        raise TypeError(
+            f"static_reader must be a module with a method summary or None, got {type(reader).__name__}; "
+            "pass MeanReader(encoder.feature_dim), for example"
+        )
+    if getattr(reader, "input_dim", feature_dim) != feature_dim:
+        raise ValueError(
+            f"static_reader.input_dim must be encoder.feature_dim = {feature_dim}, got {reader.input_dim}; "
+            f"build the reader with {feature_dim}"
+        )
+    return reader
 
 
 def encode_frames(encoder: nn.Module, x: torch.Tensor) -> torch.Tensor:

@@ -5,9 +5,10 @@ from pyrodis.nn.conv import ConvDecoder, ConvEncoder
 from pyrodis.nn.detail_views import Downsample, GaussianBlur
 from pyrodis.nn.frame_views import FrameShuffle, SingleFrame, SubsetFrames
 from pyrodis.nn.heads import LocScale
-from pyrodis.nn.patch_encoder import PatchEncoder
 from pyrodis.nn.hide_frames import HideFrames, visible_frames
+from pyrodis.nn.patch_encoder import PatchEncoder
 from pyrodis.nn.recurrent import BidirectionalLSTM, MeanReader, RecurrentTransition
+from pyrodis.nn.subtract_mean import SubtractMean
 from pyrodis.nn.views import PatchShuffle, RandomCrop, RandomShift
 
 __all__ = [
@@ -30,5 +31,6 @@ __all__ = [
     "Silhouette",
     "SingleFrame",
     "SubsetFrames",
+    "SubtractMean",
     "visible_frames",
 ]

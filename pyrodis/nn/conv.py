@@ -81,7 +81,7 @@ class ConvEncoder(nn.Module):
                 f"frames must have shape (..., C, H, W) = (..., {', '.join(map(str, self.frame_shape))}), "
                 f"got {tuple(frames.shape)}; resize them or build the encoder for their frame_shape"
             )
-        _check_dtype("frames", frames, self.linear.weight)
+        check_frame_dtype("frames", frames, self.linear.weight)
         leading = frames.shape[:-3]
         flat = frames.reshape(-1, *self.frame_shape).contiguous(memory_format=torch.channels_last)
         features = self.linear(self.convolutions(flat).flatten(1))
@@ -164,7 +164,7 @@ class ConvDecoder(nn.Module):
                 f"codes must have shape (..., code_dim) = (..., {self.code_dim}), got {tuple(codes.shape)}; "
                 "build the decoder with the sum of the codes' sizes"
             )
-        _check_dtype("codes", codes, self.linear.weight)
+        check_frame_dtype("codes", codes, self.linear.weight)
         leading = codes.shape[:-1]
         hidden = self.linear(codes.reshape(-1, self.code_dim)).unflatten(1, (-1, 4, 4))
         output = self.convolutions(hidden.contiguous(memory_format=torch.channels_last))
@@ -205,8 +205,20 @@ def check_frame_shape(frame_shape: Sequence[int]) -> tuple[int, int, int]:
     return shape  # type: ignore[return-value]
 
 
-def _check_dtype(name: str, value: torch.Tensor, weight: torch.Tensor) -> None:
-    """Refuse double precision beside single; the other types are for autocast to convert."""
+def check_frame_dtype(name: str, value: torch.Tensor, weight: torch.Tensor) -> None:
+    """Refuse double precision beside single; the other types are for autocast to convert.
+
+    Args:
+        name: Name of the value, for the message.
+        value: Frames or codes.
+        weight: A weight of the network that is to take them.
+
+    Raises:
+        TypeError: If one of the two is of double precision and the other is not.
+
+    Example:
+        >>> check_frame_dtype("frames", torch.zeros(1), torch.zeros(1))
+    """
     if value.dtype != weight.dtype and torch.float64 in (value.dtype, weight.dtype):
         raise TypeError(
             f"{name} must be {weight.dtype} as the network's weights are, got {value.dtype}; "

@@ -10,6 +10,8 @@ from pyrodis.ops import check_positive_int, full_precision, without_autocast
 
 State = tuple[torch.Tensor, torch.Tensor]
 
+_SLOPE = 0.2
+
 
 class BidirectionalLSTM(nn.Module):
     r"""Read a sequence of features in both directions.
@@ -34,9 +36,14 @@ class BidirectionalLSTM(nn.Module):
 
     def __init__(self, input_dim: int, hidden_dim: int) -> None:
         super().__init__()
-        check_positive_int("input_dim", input_dim)
+        self.input_dim = check_positive_int("input_dim", input_dim)
         self.hidden_dim = check_positive_int("hidden_dim", hidden_dim)
         self.lstm = nn.LSTM(input_dim, hidden_dim, batch_first=True, bidirectional=True)
+
+    @property
+    def summary_dim(self) -> int:
+        """Size of the summary: both directions' states."""
+        return 2 * self.hidden_dim
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return the states of both directions at every frame.
@@ -62,6 +69,73 @@ class BidirectionalLSTM(nn.Module):
         """
         states = self(features)
         return torch.cat([states[..., -1, : self.hidden_dim], states[..., 0, self.hidden_dim :]], dim=-1)
+
+
+class MeanReader(nn.Module):
+    r"""Read a set of features: a network of two layers on their mean, whatever their order and number.
+
+    $$h = g\Bigl(\frac1T \sum_{t=1}^{T} c_t\Bigr)$$
+
+    Where `BidirectionalLSTM` reads in which order the frames come, and so what moves, this one cannot.
+
+    Args:
+        input_dim: Size of the features of a frame.
+        hidden_dim: Size of both layers.
+
+    Shape:
+        (..., T, input_dim) to (..., hidden_dim).
+
+    Raises:
+        TypeError: If a size is not an int.
+        ValueError: If a size is not positive.
+
+    Source:
+        Zaheer et al., Deep Sets (2017).
+
+    Example:
+        >>> MeanReader(4, 8)(torch.zeros(2, 5, 4)).shape
+        torch.Size([2, 8])
+    """
+
+    def __init__(self, input_dim: int, hidden_dim: int = 128) -> None:
+        super().__init__()
+        self.input_dim = check_positive_int("input_dim", input_dim)
+        self.hidden_dim = check_positive_int("hidden_dim", hidden_dim)
+        self.layers = nn.Sequential(
+            nn.Linear(input_dim, hidden_dim),
+            nn.LeakyReLU(_SLOPE),
+            nn.Linear(hidden_dim, hidden_dim),
+            nn.LeakyReLU(_SLOPE),
+        )
+
+    @property
+    def summary_dim(self) -> int:
+        """Size of the summary."""
+        return self.hidden_dim
+
+    def summary(self, features: torch.Tensor) -> torch.Tensor:
+        """Return what the features say together.
+
+        Args:
+            features: Tensor of shape (..., T, input_dim).
+
+        Returns:
+            Tensor of shape (..., hidden_dim).
+        """
+        return self(features)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return what the features say together.
+
+        Args:
+            features: Tensor of shape (..., T, input_dim).
+
+        Returns:
+            Tensor of shape (..., hidden_dim), in full precision.
+        """
+        with without_autocast(features):
+            summary: torch.Tensor = self.layers(full_precision(features).mean(dim=-2))
+            return summary
 
 
 class RecurrentTransition(nn.Module):

@@ -10,7 +10,7 @@ from torch.nn.functional import conv1d
 
 from pyrodis.guides.static_posterior import StaticPosterior
 from pyrodis.infer.judge import Judge
-from pyrodis.nn import BidirectionalLSTM, LocScale, RecurrentTransition
+from pyrodis.nn import BidirectionalLSTM, LocScale, MeanReader, PatchEncoder, RecurrentTransition
 from tests.equations import by_hand
 
 
@@ -58,6 +58,35 @@ def test_static_posterior_is_normal_from_the_last_states() -> None:
     f = torch.randn(5, 2, dtype=torch.float64)
     loc, scale = by_hand.static_parameters(static, features)
     torch.testing.assert_close(static(features).log_prob(f), by_hand.total(by_hand.normal_log_prob(f, loc, scale)))
+
+
+def test_mean_reader_is_a_network_on_the_mean() -> None:
+    torch.manual_seed(0)
+    reader, features = MeanReader(3, 4).double(), torch.randn(5, 6, 3, dtype=torch.float64)
+    h = sum(features[:, t] for t in range(6)) / 6
+    for layer in (reader.layers[0], reader.layers[2]):
+        h = h @ layer.weight.T + layer.bias
+        h = torch.where(h > 0, h, 0.2 * h)
+    torch.testing.assert_close(reader.summary(features), h)
+
+
+def test_patch_encoder_is_the_mean_and_the_maximum_over_patches() -> None:
+    torch.manual_seed(0)
+    encoder = PatchEncoder((1, 8, 8), feature_dim=6, base_channels=2, patch_size=4).double()
+    frames = torch.rand(5, 1, 8, 8, dtype=torch.float64)
+    # In a batch of all patches, in any order, phi is three linear layers, two of them normalized over that batch.
+    patches = torch.stack([frames[:, :, i : i + 4, j : j + 4].reshape(5, 16) for i in (0, 4) for j in (0, 4)], 1)
+    h = patches.reshape(20, 16)
+    for number in (0, 2, 5):
+        layer = encoder.patches[number]
+        h = h @ layer.weight.flatten(1).T + (0 if layer.bias is None else layer.bias)
+        if number:
+            h = (h - h.mean(0)) / (h.var(0, correction=0) + 1e-5).sqrt()
+        h = torch.where(h > 0, h, 0.2 * h)
+    h = h.reshape(5, 4, 3)
+    pooled = torch.cat([h.sum(1) / 4, h.max(1).values], 1)
+    expected = (pooled - pooled.mean(0)) / (pooled.var(0, correction=0) + 1e-5).sqrt()
+    torch.testing.assert_close(encoder(frames), expected)
 
 
 def test_judge_averages_a_temporal_convolution() -> None:
