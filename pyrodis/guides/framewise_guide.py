@@ -34,7 +34,7 @@ class FramewiseGuide(nn.Module):
         dynamic_view: v_z, the same for z. With one object as both views it is applied once.
         dynamic_encoder: The encoder of v_z(x), or None for `encoder`. Where the views differ, one of its own is
             recommended: two kinds of frames are hard on one network, and on its batch statistics.
-        static_reader: What summarizes the features of all frames for f, or None for a bidirectional LSTM. A `MeanReader`
+        static_reader: What summarizes the features of all frames for f, or None: a bidirectional LSTM. A `MeanReader`
             does not see the order of the frames.
 
     Shape:

@@ -70,7 +70,7 @@ def test_the_mean_takes_any_number_of_frames() -> None:
 
 
 def test_bad_input() -> None:
-    with pytest.raises(ValueError, match="feature_dim must be even.*got 7"):
+    with pytest.raises(ValueError, match=r"feature_dim must be even.*got 7"):
         PatchEncoder((3, 16, 16), feature_dim=7)
     with pytest.raises(ValueError, match="patch_size must divide the frame's side 16, got 5"):
         PatchEncoder((3, 16, 16), patch_size=5)
@@ -78,7 +78,7 @@ def test_bad_input() -> None:
         PatchEncoder((3, 16, 16))(torch.zeros(2, 3, 8, 8))
     with pytest.raises(TypeError, match="frames must be torch.float32"):
         PatchEncoder((3, 16, 16))(torch.zeros(2, 3, 16, 16).double())
-    with pytest.raises(ValueError, match="input_dim must be .* got 0"):
+    with pytest.raises(ValueError, match=r"input_dim must be .* got 0"):
         MeanReader(0)
     encoder = ConvEncoder((3, 16, 16), 8, base_channels=2)
     with pytest.raises(ValueError, match=r"static_reader.input_dim must be encoder.feature_dim = 8, got 4"):
