@@ -83,8 +83,7 @@ class Recorder(lightning.Callback):
         row |= {f"train_{name}": value / state.num_seen for name, value in state.sums.items()}
         if self.validation is not None:
             row |= {f"validation_{name}": value for name, value in engine.evaluate(self.validation).items()}
-        factor = engine.factor(state.step - 1)
-        row |= {f"kl_weight_{site}": weight * factor for site, weight in engine.full_weights.items()}
+        row |= {f"kl_weight_{site}": weight for site, weight in engine.kl_weights(state.step - 1).items()}
         row |= {"learning_rate": engine.rate, "seconds": round(self._lap(engine), 3)}
         state.rows.append(row)
         state.sums, state.num_seen, state.seconds = {}, 0, 0.0
@@ -107,7 +106,7 @@ class Recorder(lightning.Callback):
 
     def _keep_best(self, engine: Engine) -> None:
         if engine.settings.patience is not None:
-            self.best_weights = collect_weights(engine.model, engine.guide)
+            self.best_weights = collect_weights(engine.model, engine.guide, penalties=True)
         if self.directory is not None:
             self._write_checkpoint(engine, self.directory.best)
 
@@ -136,7 +135,7 @@ class Recorder(lightning.Callback):
         return seconds
 
     def _write_checkpoint(self, engine: Engine, path: Path) -> None:
-        weights = collect_weights(engine.model, engine.guide)
+        weights = collect_weights(engine.model, engine.guide, penalties=True)
         write_checkpoint(path, weights, engine.trainer.optimizers[0].state_dict(), engine.state)
 
     def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pyrodis.infer.penalties import innermost
+from pyrodis.infer.penalties import innermost, penalty_modules
 
 __all__ = [
     "RunState",
@@ -87,12 +87,13 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
         raise OSError(f"{path} cannot be written: {error}; check its permissions and the free space") from error
 
 
-def collect_weights(model: nn.Module, guide: nn.Module) -> dict[str, Tensor]:
+def collect_weights(model: nn.Module, guide: nn.Module, penalties: bool = False) -> dict[str, Tensor]:
     """Return copies of all weights and buffers on the CPU, named ``model.*`` and ``guide.*``.
 
     Args:
         model: The model; wrappers (penalties, KL weights) leave no trace in the names.
         guide: The guide, likewise.
+        penalties: Whether to add those of penalties that are modules, named ``penalty.<name>.*``.
 
     Returns:
         Name to tensor; no two share memory.
@@ -101,15 +102,25 @@ def collect_weights(model: nn.Module, guide: nn.Module) -> dict[str, Tensor]:
         >>> sorted(collect_weights(nn.Linear(1, 1), nn.Identity()))
         ['model.bias', 'model.weight']
     """
-    parts = (("model", innermost(model)), ("guide", innermost(guide)))
     return {
-        f"{part}.{name}": value.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for part, module in parts
+        prefix + name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for prefix, module in _parts(model, guide, penalties)
         for name, value in module.state_dict().items()
     }
 
 
-def load_weights(model: nn.Module, guide: nn.Module, weights: Mapping[str, Tensor], source: Path) -> None:
+def _parts(model: nn.Module, guide: nn.Module, penalties: bool) -> list[tuple[str, nn.Module]]:
+    """What has weights, by the prefix of their names."""
+    parts = [("model.", innermost(model)), ("guide.", innermost(guide))]
+    if penalties:
+        modules = [*penalty_modules(model).items(), *penalty_modules(guide).items()]
+        parts += [(f"penalty.{name}.", module) for name, module in modules]
+    return parts
+
+
+def load_weights(
+    model: nn.Module, guide: nn.Module, weights: Mapping[str, Tensor], source: Path, penalties: bool = False
+) -> None:
     """Copy named weights into a model and a guide, all or none.
 
     Args:
@@ -117,6 +128,7 @@ def load_weights(model: nn.Module, guide: nn.Module, weights: Mapping[str, Tenso
         guide: The guide.
         weights: What :func:`collect_weights` returned.
         source: Where the weights come from, for errors.
+        penalties: As it was given there.
 
     Raises:
         ValueError: A name is missing or unknown, or a shape differs.
@@ -127,9 +139,8 @@ def load_weights(model: nn.Module, guide: nn.Module, weights: Mapping[str, Tenso
             ...
         ValueError: w.safetensors has no weights for model.weight; it belongs to another model or guide
     """
-    model, guide = innermost(model), innermost(guide)
-    wanted = {f"model.{k}": v for k, v in model.state_dict().items()}
-    wanted |= {f"guide.{k}": v for k, v in guide.state_dict().items()}
+    parts = _parts(model, guide, penalties)
+    wanted = {prefix + name: value for prefix, module in parts for name, value in module.state_dict().items()}
     for name, value in wanted.items():
         if name not in weights:
             raise ValueError(f"{source} has no weights for {name}; it belongs to another model or guide")
@@ -141,8 +152,8 @@ def load_weights(model: nn.Module, guide: nn.Module, weights: Mapping[str, Tenso
     unknown = sorted(set(weights) - set(wanted))
     if unknown:
         raise ValueError(f"{source} holds {unknown[0]}, which neither model nor guide has; it belongs to another pair")
-    for part, module in (("model.", model), ("guide.", guide)):
-        module.load_state_dict({k.removeprefix(part): v for k, v in weights.items() if k.startswith(part)})
+    for prefix, module in parts:
+        module.load_state_dict({name: weights[prefix + name] for name in module.state_dict()})
 
 
 def save_weights(path: Path | str, model: nn.Module, guide: nn.Module) -> None:

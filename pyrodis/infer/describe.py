@@ -27,6 +27,7 @@ BUILT_IN: dict[str, str] = {
     "PatchEncoder": "pyrodis.nn",
     "BidirectionalLSTM": "pyrodis.nn",
     "MeanReader": "pyrodis.nn",
+    "SubtractMean": "pyrodis.nn",
     "PatchShuffle": "pyrodis.nn",
     "FrameShuffle": "pyrodis.nn",
     "SingleFrame": "pyrodis.nn",

@@ -76,7 +76,7 @@ class Engine(lightning.LightningModule):
         self.steps_per_epoch, self.num_steps = plan
         self.state = state
         self.full_weights = {site: settings.kl_weights.get(site, 1.0) for site in sites}
-        scaled = settings.kl_warmup_epochs > 0 or any(weight != 1.0 for weight in self.full_weights.values())
+        scaled = bool(settings.kl_warmup_epochs) or any(weight != 1.0 for weight in self.full_weights.values())
         self._scaled = tuple(scale_latents(p, self.full_weights) for p in (model, guide)) if scaled else ()
         self._programs = self._scaled or (model, guide)  # in a tuple, so that wrappers are no submodules
         self._elbo = (NamedELBO(analytic=settings.analytic),)
@@ -86,14 +86,15 @@ class Engine(lightning.LightningModule):
         self.values: dict[str, float] = {}
         self.rate = 0.0
 
-    def set_kl_weights(self, factor: float) -> None:
-        """Multiply the full KL weights by a factor, in both programs."""
+    def set_kl_weights(self, weights: Mapping[str, float]) -> None:
+        """Weight the KL of each site, in both programs."""
         for program in self._scaled:
-            program.weights = {site: weight * factor for site, weight in self.full_weights.items()}
+            program.weights = dict(weights)
 
-    def factor(self, step: int) -> float:
-        """The KL weights' factor at a step."""
-        return kl_factor(self.settings, step, self.steps_per_epoch)
+    def kl_weights(self, step: int) -> dict[str, float]:
+        """The KL weight of each site at a step."""
+        factors = {site: kl_factor(self.settings, step, self.steps_per_epoch, site) for site in self.full_weights}
+        return {site: weight * factors[site] for site, weight in self.full_weights.items()}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """One Adam over all parameters of model and guide, each once."""
@@ -110,7 +111,7 @@ class Engine(lightning.LightningModule):
         self.rate = learning_rate_at(self.settings, step, self.num_steps)
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = self.rate
-        self.set_kl_weights(self.factor(step))
+        self.set_kl_weights(self.kl_weights(step))
 
     def _terms(self, batch: Tensor) -> tuple[list[str], Tensor, Tensor]:
         terms = self._elbo[0].terms(*self._programs, batch)
@@ -154,7 +155,7 @@ class Engine(lightning.LightningModule):
 
         The noise of a batch is the same each time.
         """
-        self.set_kl_weights(1.0)
+        self.set_kl_weights(self.full_weights)
         self.eval()
         names: list[str] = []
         sums, num_seen = torch.zeros(()), 0

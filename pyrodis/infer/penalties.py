@@ -3,15 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pyro
 import torch
 from torch import nn
 
+from pyrodis.infer.describe import describe
 from pyrodis.infer.handlers import ScaledLatents, check_weight
+from pyrodis.infer.sites import latent_sites
+from pyrodis.ops import register_parameters
 
 Penalty = Callable[[Mapping[str, torch.Tensor]], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class GuideRun:
+    """A run of a guide on a batch, for penalties that need more than the values it drew.
+
+    Args:
+        guide: The guide itself, without wrappers, to be run again if needed: see `second_pass`.
+        x: The clips.
+        sites: Latent site name to its site in the trace, with "fn", the distribution, and "value".
+
+    Shape:
+        x: (B, T, C, H, W) in [0, 1].
+    """
+
+    guide: nn.Module
+    x: torch.Tensor
+    sites: Mapping[str, Any]
+
+    def site(self, name: str) -> Any:
+        """Return a latent site.
+
+        Args:
+            name: Name of the site.
+
+        Returns:
+            The site.
+
+        Raises:
+            ValueError: If the guide has no such site.
+        """
+        if name not in self.sites:
+            raise ValueError(f"a penalty names the site '{name}', the guide has {sorted(self.sites)}")
+        return self.sites[name]
+
+
+GuidePenalty = Callable[[GuideRun], torch.Tensor]
 
 
 def penalty_factor(name: str, value: torch.Tensor, weight: float, side: str) -> None:
@@ -82,8 +123,60 @@ class Penalized(nn.Module):
             What the program returns.
         """
         output = self.program(*args, **kwargs)
+        _register(self.penalty)
         penalty_factor(self.name, self.penalty(output), self.weight, self.side)
         return output
+
+
+class PenalizedGuide(nn.Module):
+    """A guide with a penalty on its distributions, or on what it says of other clips; made by `add_guide_penalty`.
+
+    Args:
+        program: A guide.
+        name: Name of the factor's site.
+        penalty: Maps a `GuideRun` to one value per datum.
+        weight: Weight, 0 or more.
+
+    Example:
+        >>> PenalizedGuide(nn.Identity(), "f", lambda run: run.sites["f"]["value"].sum(-1), 1.0).side
+        'guide'
+    """
+
+    side = "guide"
+
+    def __init__(self, program: nn.Module, name: str, penalty: GuidePenalty, weight: float) -> None:
+        super().__init__()
+        self.program = program
+        self.name = name
+        self.penalty = penalty
+        self.weight = check_weight(name, weight)
+
+    def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        """Run the guide, then add the penalty of the run.
+
+        Args:
+            x: Clips (B, T, C, H, W) in [0, 1].
+            args: Passed on.
+            kwargs: Passed on.
+
+        Returns:
+            What the guide returns.
+        """
+        with pyro.poutine.trace() as messenger:
+            output = self.program(x, *args, **kwargs)
+        _register(self.penalty)
+        run = GuideRun(innermost(self.program), x, latent_sites(messenger.trace))
+        penalty_factor(self.name, self.penalty(run), self.weight, self.side)
+        return output
+
+
+Wrapper = (Penalized, PenalizedGuide, ScaledLatents)
+
+
+def _register(penalty: Any) -> None:
+    """Show the parameters of a penalty that has some to `pyro.infer.SVI`."""
+    if isinstance(penalty, nn.Module):
+        register_parameters(penalty)
 
 
 def add_penalty(program: nn.Module, name: str, penalty: Penalty, weight: float, *, side: str) -> Penalized:
@@ -95,7 +188,8 @@ def add_penalty(program: nn.Module, name: str, penalty: Penalty, weight: float, 
         program: The model or the guide, whose `forward` returns a dict of site values and derived tensors.
         name: Name of the penalty, which `NamedELBO` reports.
         penalty: Maps that dict to one non-negative value per datum; any function of `pyrodis.regularizers` on one of
-            its entries. Reduce over named trailing dimensions only: draws add leading ones.
+            its entries. Reduce over named trailing dimensions only: draws add leading ones. A module's parameters are
+            trained along, and kept in checkpoints.
         weight: Weight, 0 or more.
         side: "model" if `program` is the model, "guide" if it is the guide. The loss is the same on either.
 
@@ -103,7 +197,8 @@ def add_penalty(program: nn.Module, name: str, penalty: Penalty, weight: float, 
         penalty's value: (B), or (N, B) for draws.
 
     Returns:
-        A module that runs the program with the penalty; its parameters are the program's.
+        A module that runs the program with the penalty; its parameters are the program's, and the penalty's if that is
+        a module.
 
     Raises:
         ValueError: If the side is unknown or the weight is negative.
@@ -119,8 +214,40 @@ def add_penalty(program: nn.Module, name: str, penalty: Penalty, weight: float, 
     return Penalized(program, name, penalty, weight, side)
 
 
+def add_guide_penalty(guide: nn.Module, name: str, penalty: GuidePenalty, weight: float) -> PenalizedGuide:
+    r"""Add a penalty of a whole run of the guide: of its distributions, or of what it says of other clips.
+
+    $$-\mathrm{ELBO} + \mathrm{weight} \sum_b \mathrm{penalty}_b$$
+
+    Args:
+        guide: The guide.
+        name: Name of the penalty, which `NamedELBO` reports.
+        penalty: Maps a `GuideRun` to one value per datum: `MutualInformation`, `Contrast`, `Reencoding` or one's own.
+            A module's parameters are trained along, and kept in checkpoints.
+        weight: Weight, 0 or more.
+
+    Shape:
+        penalty's value: (B), or (N, B) for draws.
+
+    Returns:
+        A guide with the penalty; its parameters are the guide's, and the penalty's if that is a module.
+
+    Raises:
+        TypeError: If the weight is not a number.
+        ValueError: If the weight is negative.
+
+    Example:
+        >>> from pyrodis.infer import Contrast
+        >>> from pyrodis.nn import FrameShuffle
+        >>> from pyrodis.testing import tiny_dsvae
+        >>> model, guide = tiny_dsvae()
+        >>> guide = add_guide_penalty(guide, "same appearance", Contrast("f", FrameShuffle()), 1.0)
+    """
+    return PenalizedGuide(guide, name, penalty, weight)
+
+
 def innermost(program: nn.Module) -> nn.Module:
-    """Return the program itself, without the wrappers of `add_penalty` and `scale_latents`.
+    """Return the program itself, without the wrappers of `add_penalty`, `add_guide_penalty` and `scale_latents`.
 
     A run is saved without them, so that it can be loaded without the penalty's function.
 
@@ -135,9 +262,30 @@ def innermost(program: nn.Module) -> nn.Module:
         >>> innermost(add_penalty(program, "slow", lambda output: output["z"], 1.0, side="guide")) is program
         True
     """
-    while isinstance(program, (Penalized, ScaledLatents)):
+    while isinstance(program, Wrapper):
         program = program.program
     return program
+
+
+def penalty_modules(program: nn.Module) -> dict[str, nn.Module]:
+    """Return the penalties of a program that are modules, by name, outermost first.
+
+    Args:
+        program: A model or a guide, wrapped or not.
+
+    Returns:
+        Penalty name to module.
+
+    Example:
+        >>> list(penalty_modules(add_penalty(nn.Identity(), "learned", nn.Linear(1, 1), 1.0, side="guide")))
+        ['learned']
+    """
+    found: dict[str, nn.Module] = {}
+    while isinstance(program, Wrapper):
+        if not isinstance(program, ScaledLatents) and isinstance(program.penalty, nn.Module):
+            found[program.name] = program.penalty
+        program = program.program
+    return found
 
 
 def wrappers(program: nn.Module) -> list[dict[str, Any]]:
@@ -147,17 +295,20 @@ def wrappers(program: nn.Module) -> list[dict[str, Any]]:
         program: A model or a guide, wrapped or not.
 
     Returns:
-        A dict for each wrapper: name, weight and side of a penalty, or the KL weights.
+        A dict for each wrapper: name, weight and side of a penalty, and its settings if it is a module; or the KL
+        weights.
 
     Example:
         >>> wrappers(add_penalty(nn.Identity(), "slow", lambda output: output["z"], 1.0, side="guide"))
         [{'penalty': 'slow', 'weight': 1.0, 'side': 'guide'}]
     """
     described: list[dict[str, Any]] = []
-    while isinstance(program, (Penalized, ScaledLatents)):
-        if isinstance(program, Penalized):
-            described.append({"penalty": program.name, "weight": program.weight, "side": program.side})
-        else:
+    while isinstance(program, Wrapper):
+        if isinstance(program, ScaledLatents):
             described.append({"kl_weights": dict(program.weights)})
+        else:
+            described.append({"penalty": program.name, "weight": program.weight, "side": program.side})
+            if isinstance(program.penalty, nn.Module):
+                described[-1]["settings"] = describe(program.penalty)
         program = program.program
     return described

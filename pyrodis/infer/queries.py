@@ -13,6 +13,7 @@ from pyro import poutine
 from torch import nn
 
 from pyrodis.infer.handlers import SubstituteLatents
+from pyrodis.infer.penalties import innermost
 from pyrodis.infer.sites import get_trace, is_factor, latent_sites, sample_sites
 from pyrodis.ops import check_frames, check_positive_int
 
@@ -58,6 +59,7 @@ def encode(
         torch.Size([10, 2, 3])
     """
     check_frames(x)
+    guide = innermost(guide)  # penalties would only cost time and change the draws
     if num_views is not None:
         if num_samples is not None:
             raise ValueError("num_views averages posterior means, so it takes no num_samples; leave out one of the two")

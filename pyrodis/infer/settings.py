@@ -13,7 +13,7 @@ _CHOICES = {
     "precision": ("32-true", "bf16-mixed"),
     "device": ("auto", "cpu", "cuda"),
 }
-_WHOLE = {"num_epochs": 1, "max_steps": 1, "batch_size": 1, "warmup_steps": 0, "kl_warmup_epochs": 0}
+_WHOLE = {"num_epochs": 1, "max_steps": 1, "batch_size": 1, "warmup_steps": 0}
 _WHOLE |= {"seed": 0, "patience": 1, "num_workers": 0}
 _POSITIVE = ("learning_rate", "gradient_clip", "checkpoint_minutes")
 _OPTIONAL = ("max_steps", "gradient_clip", "patience")
@@ -24,7 +24,7 @@ class FitSettings:
     """Every setting of a training that is not part of the model, the guide or the data.
 
     The objective per datum is the sum of nll, of kl_weights[site] times the KL of each latent site, and of each penalty
-    times its weight. During the first ``kl_warmup_epochs`` epochs all KL weights are multiplied by a factor that rises
+    times its weight. During the first ``kl_warmup_epochs`` epochs a KL weight is multiplied by a factor that rises
     linearly to one; validation always uses the full weights.
 
     Args:
@@ -37,7 +37,8 @@ class FitSettings:
         final_learning_rate_fraction: Where the cosine ends, as a fraction of ``learning_rate``, in [0, 1].
         gradient_clip: Largest norm of the whole gradient; None for no clipping.
         kl_weights: Latent site name to the weight of its KL (beta); a site that is not named has weight one.
-        kl_warmup_epochs: Epochs over which the KL weights rise; 0 for none.
+        kl_warmup_epochs: Epochs over which all KL weights rise; 0 for none. Or latent site name to the epochs of that
+            site; a site that is not named has none.
         analytic: Use the closed form of each KL that has one, rather than its estimate from the drawn latents.
         precision: ``"32-true"``, or ``"bf16-mixed"`` for bfloat16 autocast.
         device: ``"auto"`` (a CUDA device where there is one), ``"cpu"`` or ``"cuda"``.
@@ -68,7 +69,7 @@ class FitSettings:
     final_learning_rate_fraction: float = 0.01
     gradient_clip: float | None = None
     kl_weights: Mapping[str, float] = field(default_factory=dict)
-    kl_warmup_epochs: int = 0
+    kl_warmup_epochs: int | Mapping[str, int] = 0
     analytic: bool = True
     precision: str = "32-true"
     device: str = "auto"
@@ -100,6 +101,12 @@ class FitSettings:
             raise TypeError(f"kl_weights must map site names to weights, got {self.kl_weights!r}; e.g. {{'f': 1.0}}")
         for site, weight in self.kl_weights.items():
             _check_number(f"kl_weights[{site!r}]", weight, zero=True)
+        if isinstance(self.kl_warmup_epochs, Mapping):
+            for site, epochs in self.kl_warmup_epochs.items():
+                _check_whole(f"kl_warmup_epochs[{site!r}]", epochs, 0)
+            object.__setattr__(self, "kl_warmup_epochs", dict(self.kl_warmup_epochs))
+        else:
+            _check_whole("kl_warmup_epochs", self.kl_warmup_epochs, 0)
         object.__setattr__(self, "kl_weights", {str(site): float(w) for site, w in self.kl_weights.items()})
 
 
@@ -150,8 +157,8 @@ def learning_rate_at(settings: FitSettings, step: int, num_steps: int) -> float:
     return rate
 
 
-def kl_factor(settings: FitSettings, step: int, steps_per_epoch: int) -> float:
-    """Return what all KL weights are multiplied by at one step of the warm-up.
+def kl_factor(settings: FitSettings, step: int, steps_per_epoch: int, site: str) -> float:
+    """Return what the KL weight of a site is multiplied by at one step of its warm-up.
 
     It is min(1, (s + 1) / (e n)) for step s, e epochs of warm-up and n steps an epoch: never zero, and one when there
     is no warm-up.
@@ -160,13 +167,17 @@ def kl_factor(settings: FitSettings, step: int, steps_per_epoch: int) -> float:
         settings: The settings of the training.
         step: The step, from 0.
         steps_per_epoch: Steps of one epoch.
+        site: Name of the latent site.
 
     Returns:
         A factor in (0, 1].
 
     Example:
-        >>> kl_factor(FitSettings(kl_warmup_epochs=2), 9, 10)
+        >>> kl_factor(FitSettings(kl_warmup_epochs=2), 9, 10, "z")
         0.5
+        >>> kl_factor(FitSettings(kl_warmup_epochs={"f": 2}), 9, 10, "z")
+        1.0
     """
-    num_steps = settings.kl_warmup_epochs * steps_per_epoch
+    epochs = settings.kl_warmup_epochs
+    num_steps = (epochs.get(site, 0) if isinstance(epochs, Mapping) else epochs) * steps_per_epoch
     return min(1.0, (step + 1) / num_steps) if num_steps else 1.0

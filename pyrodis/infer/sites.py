@@ -102,3 +102,22 @@ def latent_sites(trace: Any) -> dict[str, Any]:
         for name, site in sample_sites(trace).items()
         if not site["is_observed"] and name != OBSERVED and not is_factor(site)
     }
+
+
+def given_past(site: Any) -> Any:
+    """Return the distribution of a site, that of a sequence with feedback as its frames' normals given those before.
+
+    Args:
+        site: A site of a trace.
+
+    Returns:
+        The distribution; where it has a `conditional`, that at the site's value. Its mean is what the program expects.
+
+    Example:
+        >>> from pyrodis.testing import tiny_dsvae
+        >>> model, _ = tiny_dsvae()
+        >>> given_past(latent_sites(get_trace(model, batch_size=2))["z"]).mean.shape
+        torch.Size([2, 5, 2])
+    """
+    fn = site["fn"]
+    return fn.conditional(site["value"]) if hasattr(fn, "conditional") else fn

@@ -137,7 +137,7 @@ def _restore(
     if directory is None or not directory.last.exists():
         return RunState(), {}
     weights, optimizer_state, state = read_checkpoint(directory.last)
-    load_weights(model, guide, weights, directory.last)
+    load_weights(model, guide, weights, directory.last, penalties=True)
     if state.finished == "all steps" and len(state.rows) < settings.num_epochs and settings.max_steps is None:
         state.finished = ""  # the same run, made longer
     if state.finished:
@@ -156,7 +156,7 @@ def _finish(
     if settings.patience is not None:
         source = Path("memory") if directory is None else directory.best
         best = read_checkpoint(source)[0] if best_weights is None else best_weights
-        load_weights(model, guide, best, source)
+        load_weights(model, guide, best, source, penalties=True)
     model.eval()
     guide.eval()
     if directory is not None:
@@ -233,9 +233,11 @@ def _first_frames(train: Dataset[Any], guide: nn.Module) -> Tensor:
 
 
 def _check_sites(settings: FitSettings, sites: list[str]) -> None:
-    for site in settings.kl_weights:
-        if site not in sites:
-            raise ValueError(f"kl_weights names the site {site!r}, the guide has {', '.join(map(repr, sites))}")
+    warmups = settings.kl_warmup_epochs if isinstance(settings.kl_warmup_epochs, Mapping) else {}
+    for name, named in (("kl_weights", settings.kl_weights), ("kl_warmup_epochs", warmups)):
+        for site in named:
+            if site not in sites:
+                raise ValueError(f"{name} names the site {site!r}, the guide has {', '.join(map(repr, sites))}")
 
 
 def _loader(

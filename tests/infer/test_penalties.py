@@ -17,6 +17,7 @@ from pyrodis.infer.loading import load
 from pyrodis.infer.penalties import add_penalty, penalty_factor
 from pyrodis.infer.queries import encode, reconstruct
 from pyrodis.infer.settings import FitSettings
+from pyrodis.infer.sites import get_trace
 from pyrodis.infer.training import fit
 from pyrodis.models import StandardPrior
 from pyrodis.regularizers import temporal_difference
@@ -90,7 +91,8 @@ def test_a_penalty_under_draws_has_one_value_a_datum_and_draw() -> None:
     (_, guide), x = make_pair(), make_clips(3)
     recorder = Recorder()
     penalized = add_penalty(guide, "slow", recorder, WEIGHT, side="guide")
-    encode(penalized, x, num_samples=5)
+    with pyro.plate("draws", 5, dim=-2):
+        get_trace(penalized, x)
     assert recorder.value.shape == (5, 3)
 
 

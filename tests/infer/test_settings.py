@@ -28,6 +28,8 @@ from pyrodis.infer.settings import FitSettings, kl_factor, learning_rate_at
         ({"kl_weights": {"z": -1.0}}, ValueError, r"kl_weights\['z'\] must be a finite number of at least 0, got -1"),
         ({"kl_weights": 2.0}, TypeError, "kl_weights must map site names to weights, got 2.0"),
         ({"kl_warmup_epochs": -1}, ValueError, "kl_warmup_epochs must be a whole number of at least 0"),
+        ({"kl_warmup_epochs": 1.5}, TypeError, "kl_warmup_epochs must be a whole number of at least 0, got 1.5"),
+        ({"kl_warmup_epochs": {"f": -1}}, ValueError, r"kl_warmup_epochs\['f'\] must be a whole number of at least 0"),
         ({"analytic": "yes"}, TypeError, "analytic must be True or False, got 'yes'"),
         ({"precision": "16"}, ValueError, "precision must be one of '32-true', 'bf16-mixed', got '16'"),
         ({"device": "tpu"}, ValueError, "device must be one of 'auto', 'cpu', 'cuda', got 'tpu'"),
@@ -67,7 +69,14 @@ def test_constant_schedule_does_not_depend_on_the_length() -> None:
 
 def test_kl_factor_rises_to_one_and_is_never_zero() -> None:
     settings = FitSettings(kl_warmup_epochs=2)
-    assert [kl_factor(settings, step, 3) for step in range(8)] == pytest.approx(
+    assert [kl_factor(settings, step, 3, "z") for step in range(8)] == pytest.approx(
         [1 / 6, 1 / 3, 0.5, 2 / 3, 5 / 6, 1, 1, 1]
     )
-    assert kl_factor(FitSettings(), 0, 3) == 1.0
+    assert kl_factor(FitSettings(), 0, 3, "z") == 1.0
+
+
+def test_kl_factors_of_single_sites() -> None:
+    epochs = {"z": 2}
+    settings = FitSettings(kl_warmup_epochs=epochs)
+    epochs["z"] = 5
+    assert [kl_factor(settings, 2, 3, site) for site in ("f", "z")] == [1.0, 0.5]
