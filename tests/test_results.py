@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.fixture(scope="module")
-def results() -> ModuleType:
-    """The script docs/results/dsvae_sprites.py."""
-    spec = importlib.util.spec_from_file_location("results", ROOT / "docs" / "results" / "dsvae_sprites.py")
+def load_script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / "results" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def results() -> ModuleType:
+    """The script docs/results/dsvae_sprites.py."""
+    return load_script("dsvae_sprites")
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/papers/dsvae.md"])
@@ -43,6 +49,60 @@ def test_a_missing_row_is_named(
     results.main()
     printed = capsys.readouterr().out
     assert all(f"{row}: missing" in printed for row in results.ROWS)
+
+
+@pytest.fixture(scope="module")
+def views() -> ModuleType:
+    """The script docs/results/views.py."""
+    return load_script("views")
+
+
+def test_views_are_measured_stored_and_not_measured_again(
+    views: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(views, "HERE", tmp_path)
+    monkeypatch.setattr(views, "SETTINGS", views.SMOKE)
+    monkeypatch.setattr("sys.argv", ["views.py", "--data", "procedural", "--rows", "subset1-patch8", "silhouette"])
+    measure = views.measure
+
+    def stop_at_the_second(row: str, *rest: object) -> object:
+        if row == "silhouette":
+            raise KeyboardInterrupt
+        return measure(row, *rest)
+
+    monkeypatch.setattr(views, "measure", stop_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        views.main()
+    stored = [path.name for path in tmp_path.iterdir()]
+    assert stored == ["views-procedural-subset1-patch8.json"]
+    monkeypatch.setattr("sys.argv", [*sys.argv, "--table-only"])
+    views.main()
+    printed = capsys.readouterr().out
+    assert "silhouette: missing; run python docs/results/views.py --data procedural" in printed
+    result = json.loads((tmp_path / stored[0]).read_text(encoding="utf8"))
+    assert set(result["scores"]) == set(views.READERS)
+    best = max(result["scores"][reader]["hair"]["value"] for reader in views.READERS)
+    assert f" {100 * best:.1f} |\n" in printed
+    assert "| *chance* | 11.1 | 16.7 | 16.7 | 16.7 | 16.7 |" in printed
+
+
+def test_every_row_of_views_can_be_read(views: ModuleType) -> None:
+    """Judges read square frames of the data's size, whatever the view."""
+    for name, (label, view) in views.ROWS.items():
+        seen = view.train()(torch.rand(2, 8, 3, 64, 64))
+        assert seen.shape[2:] == (3, 64, 64), name
+        assert label
+
+
+def test_the_table_of_views_is_that_of_the_stored_rows(views: ModuleType) -> None:
+    text = (ROOT / "docs" / "concepts" / "views.md").read_text(encoding="utf8")
+    assert "<!-- views -->" in text
+    for data in ("sprites", "procedural"):
+        paths = {row: views.path_of(row, data) for row in views.ROWS}
+        results = {row: json.loads(p.read_text(encoding="utf8")) for row, p in paths.items() if p.exists()}
+        if results:
+            assert views.table(results) in text
+            assert views.summary(next(iter(results.values()))) in text
 
 
 def test_benchmarks_are_those_stored() -> None:

@@ -27,7 +27,7 @@ class PatchShuffle(nn.Module):
     r"""Cut every frame into square patches and put them back in random order.
 
     Keeps the colors and textures within a patch, and how many patches hold them; hides where they are, hence pose and
-    direction.
+    direction as far as no patch shows them by itself.
 
     Args:
         patch_size: Side of a patch in pixels; it must divide H and W.
