@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyrodis.infer.evaluation import decode_exchanges as decode_exchanges
     from pyrodis.infer.evaluation import exchange_scores as exchange_scores
     from pyrodis.infer.evaluation import pair_table as pair_table
-    from pyrodis.infer.factorization_gaps import factorization_gaps as factorization_gaps
+    from pyrodis.infer.gaps import factorization_gaps as factorization_gaps
     from pyrodis.infer.hidden_frames import score_shown_frames as score_shown_frames
     from pyrodis.infer.history import History as History
     from pyrodis.infer.interruption import TrainingInterrupted as TrainingInterrupted
@@ -36,7 +36,7 @@ _HOMES = {
     "TrainingInterrupted": "interruption",
     "decode_exchanges": "evaluation",
     "exchange_scores": "evaluation",
-    "factorization_gaps": "factorization_gaps",
+    "factorization_gaps": "gaps",
     "pair_table": "evaluation",
     "score_shown_frames": "hidden_frames",
     "train_judge": "judge",

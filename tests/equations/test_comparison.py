@@ -10,7 +10,7 @@ import torch
 from torch.distributions import Normal
 
 import pyrodis
-from pyrodis.infer.factorization_gaps import factorization_gaps
+from pyrodis.infer.gaps import factorization_gaps
 from pyrodis.infer.hidden_frames import score_shown_frames
 from tests.linear_gaussian import LinearGuide, T, draw, make_model
 from tests.pairs import every_pair, make_clips, make_latents, make_pair

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
-from pyrodis.infer.factorization_gaps import best_autoregression, best_means, factorization_gaps, make_problem
+from pyrodis.infer.gaps import best_autoregression, best_means, factorization_gaps, make_problem
 from pyrodis.models import StationaryPrior
 from tests.linear_gaussian import PATTERN, T, draw, make_model
 
