@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyrodis.infer.comparison import GuideScores as GuideScores
+    from pyrodis.infer.contrastive import Contrast as Contrast
+    from pyrodis.infer.density_ratio import DensityRatio as DensityRatio
     from pyrodis.infer.elbo import NamedELBO as NamedELBO
     from pyrodis.infer.elbo import Terms as Terms
     from pyrodis.infer.evaluation import Decodings as Decodings
@@ -23,17 +25,29 @@ if TYPE_CHECKING:
     from pyrodis.infer.interruption import TrainingInterrupted as TrainingInterrupted
     from pyrodis.infer.judge import Judge as Judge
     from pyrodis.infer.judge import train_judge as train_judge
+    from pyrodis.infer.learned_similarity import LearnedSimilarity as LearnedSimilarity
+    from pyrodis.infer.mutual_information import MutualInformation as MutualInformation
+    from pyrodis.infer.penalties import GuideRun as GuideRun
+    from pyrodis.infer.penalties import add_guide_penalty as add_guide_penalty
+    from pyrodis.infer.reencoding import Reencoding as Reencoding
     from pyrodis.infer.settings import FitSettings as FitSettings
 
 _HOMES = {
+    "Contrast": "contrastive",
     "Decodings": "evaluation",
+    "DensityRatio": "density_ratio",
     "FitSettings": "settings",
+    "GuideRun": "penalties",
     "GuideScores": "comparison",
     "History": "history",
     "Judge": "judge",
+    "LearnedSimilarity": "learned_similarity",
+    "MutualInformation": "mutual_information",
     "NamedELBO": "elbo",
+    "Reencoding": "reencoding",
     "Terms": "elbo",
     "TrainingInterrupted": "interruption",
+    "add_guide_penalty": "penalties",
     "decode_exchanges": "evaluation",
     "exchange_scores": "evaluation",
     "factorization_gaps": "gaps",
