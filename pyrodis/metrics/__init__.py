@@ -6,6 +6,7 @@ numpy arrays or torch tensors; what they must look like is checked at the edge.
 
 from pyrodis.metrics.activity import active_units, activity
 from pyrodis.metrics.classification import factor_accuracies
+from pyrodis.metrics.frechet import frechet_distance
 from pyrodis.metrics.image_quality import image_quality, sequence_quality
 from pyrodis.metrics.inception import inception_scores
 from pyrodis.metrics.probes import probe_accuracy
@@ -21,6 +22,7 @@ __all__ = [
     "cosine_auc",
     "cosine_similarities",
     "factor_accuracies",
+    "frechet_distance",
     "histogram_entropy",
     "image_quality",
     "inception_scores",

@@ -3,6 +3,7 @@
 from pyrodis.nn.color_views import RandomGray, RandomTones, Silhouette
 from pyrodis.nn.conv import ConvDecoder, ConvEncoder
 from pyrodis.nn.detail_views import Downsample, GaussianBlur
+from pyrodis.nn.discriminator import FrameDiscriminator
 from pyrodis.nn.frame_views import FrameShuffle, SingleFrame, SubsetFrames
 from pyrodis.nn.heads import LocScale
 from pyrodis.nn.hide_frames import HideFrames, visible_frames
@@ -16,6 +17,7 @@ __all__ = [
     "ConvDecoder",
     "ConvEncoder",
     "Downsample",
+    "FrameDiscriminator",
     "FrameShuffle",
     "GaussianBlur",
     "HideFrames",

@@ -24,6 +24,7 @@ EQUATIONS = {
     "Judge": ["test_judge_averages_a_temporal_convolution"],
     "LSTMPrior": ["test_li_mandt_lstm_prior_density"],
     "LinearGaussianSequence": ["test_linear_gaussian_sequence_joint_density"],
+    "LearnedSimilarity": ["test_larsen_learned_similarity_and_adversarial_losses"],
     "LocScale": ["test_loc_scale_is_linear_and_softplus_with_a_floor"],
     "MeanReader": ["test_mean_reader_is_a_network_on_the_mean"],
     "NamedELBO": ["test_kingma_welling_elbo_from_closed_forms", "test_chung_per_frame_kl_at_the_sampled_path"],
