@@ -18,6 +18,7 @@ from pyrodis.metrics import (
     active_units,
     cosine_auc,
     cosine_similarities,
+    frechet_distance,
     histogram_entropy,
     inception_scores,
     mean_score,
@@ -40,10 +41,11 @@ class Decodings:
         donors: Index of every clip's donor.
         codes: Site to posterior means.
         quality: "mse", "psnr", "ssim" of each clip's reconstruction.
+        features: Row, and "real" for the test clips themselves, to the judge's features.
 
     Shape:
         predictions: (N, F) each; probabilities: (N, classes) each; factors: (N, F); donors: (N); codes: (N, ...) each;
-        quality: (N) each.
+        quality: (N) each; features: (N, 128) each.
     """
 
     predictions: dict[str, torch.Tensor]
@@ -52,6 +54,7 @@ class Decodings:
     donors: torch.Tensor
     codes: dict[str, torch.Tensor]
     quality: dict[str, np.ndarray]
+    features: dict[str, torch.Tensor]
 
 
 def decode_exchanges(
@@ -86,7 +89,7 @@ def decode_exchanges(
         report: Is called with a line of progress now and then.
 
     Returns:
-        Predictions, codes and reconstruction quality.
+        Predictions, codes, reconstruction quality and features.
 
     Raises:
         ValueError: If `static` does not name some, but not all, of the guide's sites, or `num_views` is given for a
@@ -114,17 +117,21 @@ def decode_exchanges(
         predictions: dict[str, list[torch.Tensor]] = {row: [] for row in (*_ROWS, "unconditional")}
         probabilities: dict[str, list[torch.Tensor]] = {row: [] for row in predictions}
         quality: dict[str, list[np.ndarray]] = {"mse": [], "psnr": [], "ssim": []}
+        features: dict[str, list[torch.Tensor]] = {row: [] for row in (*predictions, "real")}
         batches = list(torch.arange(len(factors)).split(64))
         for number, index in enumerate(batches):
             own = {site: value[index].to(device) for site, value in codes.items()}
             donor = {site: value[donors[index]].to(device) for site, value in codes.items()}
+            real = _clips(dataset, index)
+            features["real"].append(_features(judge, real.to(device)))
             for row, latents in _exchanges(model, own, donor, static):
                 frames = decode(model, latents)
-                classes, first = judge.predict(frames)
+                features[row].append(_features(judge, frames))
+                classes, first = judge.read(features[row][-1])
                 predictions[row].append(classes.cpu())
                 probabilities[row].append(first.cpu())
                 if row == "reconstruction":
-                    for name, value in sequence_quality(frames.cpu().clamp(0, 1), _clips(dataset, index)).items():
+                    for name, value in sequence_quality(frames.cpu().clamp(0, 1), real).items():
                         quality[name].append(value)
             if number % 10 == 9:
                 report(f"evaluation: {int(index[-1]) + 1} of {len(factors)} test clips decoded six ways")
@@ -135,6 +142,7 @@ def decode_exchanges(
         donors,
         codes,
         {name: np.concatenate(parts) for name, parts in quality.items()},
+        {row: torch.cat(parts).cpu() for row, parts in features.items()},
     )
 
 
@@ -149,7 +157,10 @@ def exchange_scores(decodings: Decodings, dataset: Any, dynamic: Sequence[str] =
     Returns:
         Name to score: "row/factor" of the two-sided table; "inception_score", "conditional_entropy" and
         "marginal_entropy" (nats) of the first factor with the static code drawn; the same of unconditional draws;
-        "mse", "psnr" (dB), "ssim"; "active_units/site"; "cosine_auc/site/appearance" and "cosine_auc/site/motion".
+        "mse", "psnr" (dB), "ssim"; "active_units/site"; "cosine_auc/site/appearance" and "cosine_auc/site/motion";
+        "fid/row", the Frechet distance of a row's decodings from the real clips in the judge's features, and
+        "fid/real_halves", that between two random halves of the real clips: what no difference looks like, on half as
+        many clips. A judge's features are its own, so it cannot be compared with a distance in Inception's.
 
     Example:
         >>> exchange_scores(decodings, dataset)["static_swapped/action"].value  # doctest: +SKIP
@@ -171,7 +182,7 @@ def exchange_scores(decodings: Decodings, dataset: Any, dynamic: Sequence[str] =
     for site, code in decodings.codes.items():
         count = float(active_units(code))
         scores[f"active_units/{site}"] = Score(count, count, count, None, float(code.shape[-1]), len(code))
-    return scores | _cosine_scores(decodings, dataset, dynamic)
+    return scores | _cosine_scores(decodings, dataset, dynamic) | _frechet_scores(decodings.features)
 
 
 def pair_table(
@@ -228,6 +239,19 @@ def _exchanges(
     yield "dynamic_sampled", own | {site: drawn[site] for site in moving}
     yield "dynamic_swapped", own | {site: donor[site] for site in moving}
     yield "unconditional", drawn
+
+
+@torch.no_grad()
+def _features(judge: Judge, clips: torch.Tensor) -> torch.Tensor:
+    return judge.features(clips)
+
+
+def _frechet_scores(features: dict[str, torch.Tensor]) -> dict[str, Score]:
+    real = features["real"]
+    scores = {f"fid/{row}": frechet_distance(value, real) for row, value in features.items() if row != "real"}
+    order = np.random.default_rng(0).permutation(len(real))
+    halves = np.array_split(order, 2)
+    return scores | {"fid/real_halves": frechet_distance(real[halves[0]], real[halves[1]])}
 
 
 def _clips(dataset: Any, index: torch.Tensor) -> torch.Tensor:

@@ -61,9 +61,19 @@ class Judge(nn.Module):
         Returns:
             One tensor (B, classes) for each factor.
         """
-        features = self.encoder(check_frames_shape(x, self.frame_shape))
-        pooled = self.temporal(features.transpose(1, 2)).relu().mean(dim=2)
-        return full_precision(self.heads(pooled)).split(self.factor_sizes, dim=1)
+        return full_precision(self.heads(self.features(x))).split(self.factor_sizes, dim=1)
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """Return what the heads read: g of the equation above.
+
+        Args:
+            x: Clips (B, T, C, H, W) in [0, 1].
+
+        Returns:
+            Tensor (B, 128), in full precision.
+        """
+        frames = self.encoder(check_frames_shape(x, self.frame_shape))
+        return full_precision(self.temporal(frames.transpose(1, 2)).relu().mean(dim=2))
 
     @torch.no_grad()
     def predict(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -75,7 +85,19 @@ class Judge(nn.Module):
         Returns:
             Classes (B, F), and probabilities (B, classes of the first factor).
         """
-        logits = self(x)
+        return self.read(self.features(x))
+
+    @torch.no_grad()
+    def read(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what `predict` does, from features.
+
+        Args:
+            features: What `features` returned, (B, 128).
+
+        Returns:
+            Classes (B, F), and probabilities (B, classes of the first factor).
+        """
+        logits = full_precision(self.heads(features)).split(self.factor_sizes, dim=1)
         return torch.stack([part.argmax(dim=1) for part in logits], dim=1), logits[0].softmax(dim=1)
 
 

@@ -8,7 +8,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from pyrodis.infer.evaluation import Decodings, _cosine_scores, pair_table
+from pyrodis.datasets import ClipSubset, ProceduralSprites
+from pyrodis.guides import FactorizedGuide
+from pyrodis.infer import Judge
+from pyrodis.infer.evaluation import Decodings, _cosine_scores, _frechet_scores, decode_exchanges, pair_table
+from pyrodis.infer.queries import decode
+from pyrodis.metrics import frechet_distance
+from pyrodis.models import DSVAE, NormalPixels, StandardPrior
+from pyrodis.nn import ConvDecoder, ConvEncoder
 
 DATA = SimpleNamespace(factor_names=("action", "skin", "hair"), factor_sizes=(9, 6, 6))
 
@@ -22,7 +29,7 @@ def decodings() -> Decodings:
     f = skin[factors[:, 1]] + hair[factors[:, 2]]
     z = action[factors[:, 0]]
     f, z = (code + 0.1 * torch.randn(code.shape, generator=generator) for code in (f, z))
-    return Decodings({}, {}, factors, factors[:, 0], {"f": f, "z": z}, {})
+    return Decodings({}, {}, factors, factors[:, 0], {"f": f, "z": z}, {}, {})
 
 
 def test_auc_is_one_for_what_a_code_holds_and_at_chance_for_the_rest(decodings: Decodings) -> None:
@@ -41,3 +48,42 @@ def test_the_table_of_pairs_shares_what_it_says(decodings: Decodings) -> None:
         shares = (bool((a[1:] == b[1:]).all()), bool(a[0] == b[0]))
         expected = {"appearance": (1, 0), "motion": (0, 1), "both": (1, 1), "neither": (0, 0)}
         assert shares == expected[row["shared"]]
+
+
+def _pair(data: ClipSubset) -> tuple[DSVAE, FactorizedGuide]:
+    torch.manual_seed(0)
+    encoder = ConvEncoder(data.frame_shape, 4, base_channels=1, growth=1)
+    decoder = ConvDecoder(5, data.frame_shape, base_channels=1, growth=1)
+    model = DSVAE(decoder, StandardPrior(2), NormalPixels(), 3, 2, data.num_frames)
+    return model.eval(), FactorizedGuide(encoder, 3, 2, 4).eval()
+
+
+def test_frechet_scores_measure_each_row_and_the_floor_of_real_halves() -> None:
+    generator = torch.Generator().manual_seed(0)
+    real, same = torch.randn(2, 600, 4, generator=generator)
+    scores = _frechet_scores({"reconstruction": same, "unconditional": 0.5 * real + 2, "real": real})
+    assert set(scores) == {"fid/reconstruction", "fid/unconditional", "fid/real_halves"}
+    assert scores["fid/unconditional"].value == pytest.approx(16 + 1, rel=0.1)
+    assert scores["fid/reconstruction"].value == pytest.approx(frechet_distance(real, same).value)
+    assert scores["fid/reconstruction"].value < 0.1
+    assert 0 < scores["fid/real_halves"].value < 0.1
+    assert scores["fid/real_halves"].num == 300
+    assert all(score.ceiling == 0 for score in scores.values())
+
+
+def test_features_are_what_the_judge_sees_in_the_very_frames_it_reads() -> None:
+    data = ClipSubset(ProceduralSprites(split="test"), range(18))
+    x = torch.stack([item["x"] for item in data.__getitems__(list(range(18)))])
+    model, guide = _pair(data)
+    judge = Judge(data.frame_shape, data.factor_sizes, base_channels=1).eval()
+    found = decode_exchanges(model, guide, judge, data)
+    assert set(found.features) == {*found.predictions, "real"}
+    with torch.no_grad():
+        torch.testing.assert_close(found.features["real"], judge.features(x))
+        frames = decode(model, found.codes)
+        torch.testing.assert_close(found.features["reconstruction"], judge.features(frames))
+        for row, classes in found.predictions.items():
+            read, first = judge.read(found.features[row])
+            assert torch.equal(read, classes)
+            torch.testing.assert_close(first, found.probabilities[row])
+        assert torch.equal(judge.predict(frames)[0], found.predictions["reconstruction"])
