@@ -51,8 +51,8 @@ class HideFrames(nn.Module):
             raise ValueError(
                 f"num_hidden must be smaller than the number of frames, got {self.num_hidden} for clips of {num_frames}"
             )
-        draws = uniform(clips, (num_frames,), None if self.training else self.seed)
-        hidden = draws.argsort(-1).argsort(-1) < self.num_hidden
+        order = uniform(clips, (num_frames,), None if self.training else self.seed).argsort(-1)
+        hidden = order < self.num_hidden
         return clips.masked_fill(hidden[:, :, None, None, None], 0).reshape(frames.shape)
 
 

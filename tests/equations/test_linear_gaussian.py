@@ -114,6 +114,19 @@ def test_factorization_gaps_are_least_expected_kls(autocorrelation: float, shown
     assert gaps["full"] <= gaps["factorized"] <= gaps["frame_wise"]
 
 
+@patterns
+def test_who_sees_what(shown: Tensor | None) -> None:
+    """Two static codes, then two a frame; three pixels a shown frame."""
+    problem = make_problem(make_model(), T, shown)
+    frames = [t for t in range(T) if shown is None or shown[t]]
+    assert problem.sees_pixels.shape == (2 + 2 * T, 3 * len(frames))
+    assert problem.sees_pixels[:2].all()
+    assert not problem.sees_codes[:2].any()
+    for i in range(2 * T):
+        assert problem.sees_pixels[2 + i].tolist() == [frames[j // 3] == i // 2 for j in range(3 * len(frames))]
+        assert problem.sees_codes[2 + i].tolist() == [False] * 2 + [j // 2 < i // 2 for j in range(2 * T)]
+
+
 def expected_kl(problem: object, feedback: Tensor, means: Tensor, log_scale: Tensor, n_pixels: int) -> Tensor:
     """E KL(q || p) from the joint covariance of pixels and codes, another way than the library's."""
     precision = problem.precision  # type: ignore[attr-defined]

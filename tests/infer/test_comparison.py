@@ -83,22 +83,35 @@ def test_penalties_and_kl_weights_are_left_out(guide_class: Any, prior_class: An
         torch.testing.assert_close(bound, bounds[0])
 
 
-def test_a_factor_inside_a_program_is_left_out() -> None:
-    class Penalizing(nn.Module):
-        def __init__(self, guide: nn.Module) -> None:
-            super().__init__()
-            self.guide = guide
+class Penalizing(nn.Module):
+    """A program with a factor of its own."""
 
-        def forward(self, x: torch.Tensor) -> Any:
-            output = self.guide(x)
-            with pyro.plate("extra", len(x), dim=-1):
-                pyro.factor("penalty", output["z"].square().sum((-1, -2)), has_rsample=True)
-            return output
+    def __init__(self, program: nn.Module, has_rsample: bool | None) -> None:
+        super().__init__()
+        self.program = program
+        self.has_rsample = has_rsample
 
+    def forward(self, x: torch.Tensor) -> Any:
+        output = self.program(x)
+        with pyro.plate("extra", len(x), dim=-1):
+            pyro.factor("penalty", output["z"].square().sum((-1, -2)), has_rsample=self.has_rsample)
+        return output
+
+
+def test_factors_inside_the_programs_are_left_out() -> None:
     model = make_model()
     x = draw(model, 3)
-    bound = pyrodis.importance_bound(model, Penalizing(ExactGuide(model)), x, 4)
+    bound = pyrodis.importance_bound(Penalizing(model, None), Penalizing(ExactGuide(model), True), x, 4)
     torch.testing.assert_close(bound, model.log_evidence(x))
+
+
+def test_penalties_are_not_even_computed() -> None:
+    def refuse(output: Any) -> torch.Tensor:
+        raise RuntimeError("computed")
+
+    model, guide = make_pair()
+    penalized = pyrodis.add_penalty(guide, "far", refuse, 1.0, side="guide")
+    assert pyrodis.importance_bound(model, penalized, make_clips(), 2).shape == (3,)
 
 
 def test_modes_and_gradients_are_left_as_they_were() -> None:
