@@ -84,7 +84,6 @@ def finish(autocorrelation: float, pattern: str, name: str) -> None:
     """Train one guide, measure what it leaves, and store the row."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True).stdout
     torch.manual_seed(SEED)
-    pyro.enable_validation(False)
     exact, shown = make_model(autocorrelation), torch.tensor(PATTERNS[pattern])
     guide, started = GUIDES[name](Pixels(), 1, 1, hidden_dim=HIDDEN_DIM), time.perf_counter()
     train(make_model(autocorrelation).float(), guide, shown)
@@ -128,6 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table-only", action="store_true", help="train nothing, print what is finished")
     options = parser.parse_args()
+    pyro.enable_validation(False)
     for setting in SETTINGS:
         for name in GUIDES:
             if not path_of(*setting, name).exists() and not options.table_only:

@@ -196,7 +196,7 @@ def best_autoregression(problem: Problem) -> tuple[torch.Tensor, torch.Tensor]:
         return gap
 
     with torch.enable_grad():
-        optimizer.step(evaluate)  # type: ignore[arg-type]
+        optimizer.step(evaluate)
         gap = evaluate().detach()
     if values.grad is None or not float(values.grad.abs().max()) < torch.finfo(values.dtype).eps ** 0.4:
         raise FloatingPointError("the best feedback was not found; use a model in double precision, model.double()")

@@ -28,7 +28,7 @@ class _MaskFrames(Messenger):
         if msg["name"] != OBSERVED or not msg["is_observed"]:
             return
         fn = msg["fn"]
-        if not isinstance(fn, Independent) or fn.event_dim != 4 or fn.base_dist.event_dim != 0:
+        if not isinstance(fn, Independent) or len(fn.event_shape) != 4 or fn.base_dist.event_shape:
             raise ValueError(
                 f"the site 'x' must be a distribution of independent pixels with to_event(4), got {fn}; "
                 "frames of another distribution cannot be left out"

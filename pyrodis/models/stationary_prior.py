@@ -13,7 +13,7 @@ from pyrodis.distributions import AutoregressiveNormal
 from pyrodis.ops import check_positive_int
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _StationaryTransition:
     """Loc and scale of a frame given the frame before; the first frame follows zeros and has scale 1."""
 
