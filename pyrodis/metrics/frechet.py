@@ -77,12 +77,13 @@ def _distance(first: np.ndarray, second: np.ndarray) -> float:
 
     With C = R'R on either side, the trace of the root of C_a C_b is the sum of the singular values of R_a R_b'.
     """
-    means = [rows.mean(axis=0) for rows in (first, second)]
-    roots = [
-        np.linalg.qr(rows - mean, mode="r") / math.sqrt(len(rows) - 1)
-        for rows, mean in zip((first, second), means, strict=True)
-    ]
-    shift = float(np.square(means[0] - means[1]).sum())
-    spread = sum(float(np.square(root).sum()) for root in roots)
-    overlap = float(np.linalg.norm(roots[0] @ roots[1].T, "nuc"))
+    shift = float(np.square(first.mean(axis=0) - second.mean(axis=0)).sum())
+    root_a, root_b = _root(first), _root(second)
+    spread = float(np.square(root_a).sum() + np.square(root_b).sum())
+    overlap = float(np.linalg.norm(root_a @ root_b.T, "nuc"))
     return max(0.0, shift + spread - 2 * overlap)  # rounding alone is below 0
+
+
+def _root(rows: np.ndarray) -> np.ndarray:
+    triangle: np.ndarray = np.linalg.qr(rows - rows.mean(axis=0), mode="r")
+    return triangle / math.sqrt(len(rows) - 1)
