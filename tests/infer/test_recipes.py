@@ -304,10 +304,13 @@ def test_warmups_of_single_sites() -> None:
     engine = Engine(model, guide, settings, ["f", "z"], (4, 40), RunState(), {})
     assert engine.kl_weights(1) == {"f": 0.25, "z": 3.0}
     assert engine.kl_weights(39) == {"f": 1.0, "z": 3.0}
-    engine.set_kl_weights(engine.kl_weights(1))
-    torch.manual_seed(0)
-    _, _, total = engine._terms(torch.rand(3, 5, 1, 8, 8))
-    assert bool(total.isfinite())
+    settings = FitSettings(num_epochs=1, kl_warmup_epochs={"f": 4}, device="cpu")
+    x = torch.rand(3, 5, 1, 8, 8)
+    (row,) = fit(model, guide, x, validation=x, settings=settings).rows
+    for part, weight in (("train", 0.25), ("validation", 1.0)):
+        expected = row[f"{part}_nll"] + weight * row[f"{part}_kl_f"] + row[f"{part}_kl_z"]
+        assert row[f"{part}_total"] == pytest.approx(expected, rel=1e-5)
+        assert row[f"{part}_kl_f"] > 1e-3 * row[f"{part}_total"]
     with pytest.raises(ValueError, match="kl_warmup_epochs names the site 'g', the guide has 'f', 'z'"):
         fit(model, guide, torch.rand(3, 5, 1, 8, 8), settings=FitSettings(kl_warmup_epochs={"g": 2}, device="cpu"))
 
