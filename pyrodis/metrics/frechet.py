@@ -85,5 +85,5 @@ def _distance(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _root(rows: np.ndarray) -> np.ndarray:
-    triangle: np.ndarray = np.linalg.qr(rows - rows.mean(axis=0), mode="r")
+    triangle = np.asarray(np.linalg.qr(rows - rows.mean(axis=0), mode="r"))
     return triangle / math.sqrt(len(rows) - 1)
