@@ -42,6 +42,9 @@ PATTERNS = {"all": [True] * 6, "hidden": [True, False] * 3}
 SETTINGS = [(autocorrelation, pattern) for autocorrelation in (0.0, 0.9) for pattern in PATTERNS]
 NUM_STEPS, BATCH_SIZE, LEARNING_RATE, HIDDEN_DIM, SEED = 3000, 128, 1e-2, 24, 0
 NUM_CLIPS, NUM_SAMPLES = 2000, 20
+COMMIT = subprocess.run(  # of the code that is loaded now, whatever is committed while it runs
+    ["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True
+).stdout.strip()
 
 
 class Pixels(nn.Module):
@@ -82,7 +85,6 @@ def path_of(autocorrelation: float, pattern: str, guide: str) -> Path:
 
 def finish(autocorrelation: float, pattern: str, name: str) -> None:
     """Train one guide, measure what it leaves, and store the row."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True).stdout
     torch.manual_seed(SEED)
     exact, shown = make_model(autocorrelation), torch.tensor(PATTERNS[pattern])
     guide, started = GUIDES[name](Pixels(), 1, 1, hidden_dim=HIDDEN_DIM), time.perf_counter()
@@ -93,7 +95,7 @@ def finish(autocorrelation: float, pattern: str, name: str) -> None:
     elbo = torch.stack([*ratios.values()]).sum(0).mean(0)
     row = {
         "command": "python docs/results/guide_gaps.py",
-        "commit": commit.strip(),
+        "commit": COMMIT,
         "autocorrelation": autocorrelation,
         "shown": PATTERNS[pattern],
         "guide": name,
