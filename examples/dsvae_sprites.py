@@ -21,55 +21,75 @@ import numpy as np
 import torch
 
 import pyrodis
-from pyrodis.datasets import ClipSubset, ProceduralSprites, Sprites
+from pyrodis.datasets import ClipSubset, ProceduralSprites, Sprites, hold_out
 from pyrodis.guides import FactorizedGuide, FramewiseGuide, FullGuide, SmoothingGuide
-from pyrodis.infer import FitSettings
+from pyrodis.infer import (
+    Contrast,
+    DensityRatio,
+    FitSettings,
+    LearnedSimilarity,
+    MutualInformation,
+    Reencoding,
+    add_guide_penalty,
+)
 from pyrodis.infer.evaluation import decode_exchanges, exchange_scores, pair_table
 from pyrodis.infer.judge import train_judge
 from pyrodis.metrics import Score, proportion_score, two_sided_wanted
 from pyrodis.models import DSVAE, LSTMPrior, NormalPixels, StandardPrior
-from pyrodis.nn import ConvDecoder, ConvEncoder, Downsample, PatchShuffle, RandomGrey, RandomTones
+from pyrodis.nn import (
+    ConvDecoder,
+    ConvEncoder,
+    Downsample,
+    FrameDiscriminator,
+    FrameShuffle,
+    HideFrames,
+    MeanReader,
+    PatchEncoder,
+    PatchShuffle,
+    RandomGray,
+    RandomTones,
+    SingleFrame,
+    SubsetFrames,
+    SubtractMean,
+)
 from pyrodis.options import add_shared_options, run_script
 from pyrodis.plotting import score_table
 
 GUIDES = {"full": FullGuide, "factorized": FactorizedGuide, "framewise": FramewiseGuide, "smoothing": SmoothingGuide}
-# What hides the colors from z, where f sees shuffled patches.
-VIEWS = {"none": None, "shuffle-grey": RandomGrey, "shuffle-tones": RandomTones}
+STATIC_VIEWS = ("none", "patches", "shuffle", "single-frame")
+DYNAMIC_VIEWS = {"none": None, "tones": RandomTones, "gray": RandomGray}
+RECIPES = ("none", "mutual-information", "density-ratio", "contrast", "reencoding", "subtract-mean")
+BOUND_CLIPS = 128  # test clips of the bounds
 
 # What a preset sets; every value can be overridden by its own option.
+SHARED: dict[str, Any] = {
+    "guide": "full",
+    "prior": "lstm",
+    "static_view": "patches",
+    "dynamic_view": "tones",
+    "static_dim": 16,
+    "dynamic_dim": 32,
+    "channel_growth": 2,
+    "feature_dim": 256,
+    "scale": 0.1,
+    "output_bias": -3.0,
+    "kl_cooldown_f": 0.5,
+    "batch_size": 32,
+    "learning_rate": 3e-3,
+    "schedule": "cosine",
+    "precision": "bf16-mixed",
+}
+# A DSVAE as it was published: f and z see all of the frames, and learn together.
+PLAIN: dict[str, Any] = {"static_view": "none", "dynamic_view": "none", "static_dim": 64, "kl_cooldown_f": 0.0}
 PRESETS: dict[str, dict[str, Any]] = {
     # Minutes on two cores.
-    "default": {
-        "guide": "full",
-        "prior": "lstm",
-        "base_channels": 24,
-        "channel_growth": 2,
-        "feature_dim": 256,
-        "hidden_dim": 128,
-        "scale": 0.1,
-        "output_bias": -3.0,
-        "num_epochs": 12,
-        "batch_size": 32,
-        "learning_rate": 3e-3,
-        "precision": "bf16-mixed",
-    },
-    # The same recipe with more channels and more passes; no result of it is stored yet.
-    "best": {
-        "guide": "full",
-        "prior": "lstm",
-        "base_channels": 32,
-        "channel_growth": 2,
-        "feature_dim": 256,
-        "hidden_dim": 256,
-        "scale": 0.1,
-        "output_bias": -3.0,
-        "num_epochs": 60,
-        "batch_size": 32,
-        "learning_rate": 2e-3,
-        "precision": "bf16-mixed",
-    },
+    "default": SHARED | {"base_channels": 24, "hidden_dim": 128, "num_epochs": 20},
+    # The same recipe with more channels and more passes.
+    "best": SHARED | {"base_channels": 32, "hidden_dim": 256, "num_epochs": 80},
     # The document's sizes, network and loss (the network it describes feeds no sample back); for a GPU.
-    "paper": {
+    "paper": SHARED
+    | PLAIN
+    | {
         "guide": "smoothing",
         "prior": "standard",
         "base_channels": 256,
@@ -105,23 +125,44 @@ def make_parser() -> argparse.ArgumentParser:
         help="sprites: the published set; procedural: the stand-in that pyrodis draws; auto: sprites if it is to be "
         "had, else, after saying so, procedural (default: auto)",
     )
+    parser.add_argument(
+        "--num-views",
+        type=int,
+        metavar="K",
+        help="average the codes over K draws of the guide's random views when scoring (default: one draw)",
+    )
+    parser.add_argument(
+        "--hold-out",
+        metavar="FACTOR=VALUE",
+        help="train without the characters that have this value of an attribute, such as top=5, and score exchanges "
+        "among them as well (default: train on all)",
+    )
     model = parser.add_argument_group("model and guide (defaults are those of --preset default)")
     option = model.add_argument
     option("--guide", choices=GUIDES, help="factorization of q(f, z | x) (default: full)")
+    option("--plain", action="store_true", help="no views, no cool-down, f of 64 dimensions: the model as published")
     option(
-        "--views",
-        choices=VIEWS,
-        default="none",
-        help="what the guide sees: f is inferred from frames of shuffled patches, z from frames in random grey or "
-        "random tones at half the resolution, by an encoder of its own; none: the frames, for both (default: none)",
+        "--static-view",
+        choices=STATIC_VIEWS,
+        help="what f is inferred from: patches: the set of 2 x 2 patches of two random frames; shuffle: frames of "
+        "shuffled patches; single-frame: one random frame; none: the frames (default: patches)",
+    )
+    option(
+        "--dynamic-view",
+        choices=DYNAMIC_VIEWS,
+        help="what z is inferred from: frames in random tones or in random gray at half the resolution; none: the "
+        "frames (default: tones)",
+    )
+    option(
+        "--hide-frames", type=int, default=0, help="black random frames of every clip that the guide sees (default: 0)"
     )
     option(
         "--prior",
         choices=("lstm", "standard"),
         help="prior of z: teacher-forced LSTM or independent N(0, I) (default: lstm)",
     )
-    option("--static-dim", type=int, default=64, help="dimensions of f (default: 64)")
-    option("--dynamic-dim", type=int, default=32, help="dimensions of each z_t (default: 32)")
+    option("--static-dim", type=int, help="dimensions of f (default: 16)")
+    option("--dynamic-dim", type=int, help="dimensions of each z_t (default: 32)")
     option("--base-channels", type=int, help="channels after the encoder's first convolution (default: 24)")
     option("--channel-growth", type=int, help="factor of the channels from layer to layer (default: 2)")
     option("--feature-dim", type=int, help="size of a frame's features (default: 256)")
@@ -140,7 +181,16 @@ def make_parser() -> argparse.ArgumentParser:
     option("--kl-weight-f", type=float, default=1.0, help="weight (beta) of the KL of f (default: 1)")
     option("--kl-weight-z", type=float, default=1.0, help="weight (beta) of the KL of z (default: 1)")
     option("--kl-warmup-epochs", type=int, default=0, help="epochs over which the KL weights rise from 0 (default: 0)")
-    option("--num-epochs", type=int, help="passes over the training clips (default: 12)")
+    option(
+        "--kl-cooldown-f",
+        type=float,
+        metavar="EPOCHS",
+        help="epochs over which the KL weight of f falls from 10,000 times its value: z learns first (default: 0.5)",
+    )
+    option("--recipe", choices=RECIPES, default="none", help="a penalty, or a network, against leakage (default: none)")
+    option("--recipe-weight", type=float, default=1.0, help="weight of the recipe's penalty (default: 1)")
+    option("--learned-similarity", type=float, default=0.0, help="weight of a discriminator's terms (default: 0, none)")
+    option("--num-epochs", type=int, help="passes over the training clips (default: 20)")
     option("--batch-size", type=int, help="clips a step (default: 32)")
     option("--learning-rate", type=float, help="highest step size of Adam (default: 3e-3)")
     option("--schedule", choices=("cosine", "constant"), default=None, help="of the learning rate (default: cosine)")
@@ -157,8 +207,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 def apply_preset(options: argparse.Namespace) -> None:
     """Fill the options that were not given with the values of the preset."""
-    preset = PRESETS[options.preset] | (SMOKE if options.smoke_test else {})
-    for name, value in ({"schedule": "cosine"} | preset).items():
+    preset = PRESETS[options.preset] | (PLAIN if options.plain else {}) | (SMOKE if options.smoke_test else {})
+    for name, value in preset.items():
         if getattr(options, name) is None:
             setattr(options, name, value)
 
@@ -178,23 +228,88 @@ def load_data(options: argparse.Namespace) -> dict[str, Any]:
     return {split: ProceduralSprites(split=split) for split in splits}
 
 
+def split_held_out(options: argparse.Namespace, data: dict[str, Any]) -> Any | None:
+    """Take the characters with the held-out value out of the training; return those of the test set."""
+    if options.hold_out is None:
+        return None
+    factor, _, value = options.hold_out.partition("=")
+    if not value.isdecimal():
+        raise ValueError(f"--hold-out must be FACTOR=VALUE such as top=5, got {options.hold_out!r}")
+    for split in ("fit", "validation"):
+        data[split] = hold_out(data[split], factor, int(value))[0]
+    return hold_out(data["test"], factor, int(value))[1]
+
+
+def make_static_side(options: argparse.Namespace, frame_shape: tuple[int, int, int]) -> dict[str, Any]:
+    """What the guide infers f from: view, encoder, and reader of the features of all frames."""
+    if options.static_view == "patches":
+        return {
+            "encoder": PatchEncoder(frame_shape, options.feature_dim // 2, 32),
+            "static_view": SubsetFrames(2),
+            "static_reader": MeanReader(options.feature_dim // 2, options.hidden_dim),
+        }
+    views = {"none": None, "shuffle": PatchShuffle(8), "single-frame": SingleFrame()}
+    encoder = ConvEncoder(frame_shape, options.feature_dim, options.base_channels, options.channel_growth)
+    return {"encoder": encoder, "static_view": views[options.static_view]}
+
+
+def make_dynamic_side(options: argparse.Namespace, frame_shape: tuple[int, int, int]) -> dict[str, Any]:
+    """What the guide infers z from: view and encoder; nothing where it shares those of f."""
+    sizes = (options.feature_dim, options.base_channels, options.channel_growth)
+    hide_colors = DYNAMIC_VIEWS[options.dynamic_view]
+    view, encoder = None, None
+    if hide_colors is not None:
+        view = torch.nn.Sequential(hide_colors(keep_channels=False), Downsample(2, restore=False))
+        encoder = ConvEncoder((1, frame_shape[1] // 2, frame_shape[2] // 2), *sizes)
+    elif options.static_view != "none" or options.recipe == "subtract-mean":
+        encoder = ConvEncoder(frame_shape, *sizes)
+    if options.recipe == "subtract-mean":
+        encoder = SubtractMean(encoder)
+    return {"dynamic_view": view, "dynamic_encoder": encoder}
+
+
 def make_pair(options: argparse.Namespace, frame_shape: tuple[int, int, int], num_frames: int) -> tuple[DSVAE, Any]:
     torch.manual_seed(options.seed)
     static_dim, dynamic_dim = options.static_dim, options.dynamic_dim
-    channels, growth = options.base_channels, options.channel_growth
-    encoder = ConvEncoder(frame_shape, options.feature_dim, channels, growth)
-    decoder = ConvDecoder(static_dim + dynamic_dim, frame_shape, channels, growth, output_bias=options.output_bias)
+    sides = make_static_side(options, frame_shape) | make_dynamic_side(options, frame_shape)
+    if options.hide_frames:
+        if sides["static_view"] is not None or sides["dynamic_view"] is not None:
+            raise ValueError("--hide-frames shows both codes the same frames, so it takes --plain, not other views")
+        sides["static_view"] = sides["dynamic_view"] = HideFrames(options.hide_frames)
+    decoder = ConvDecoder(
+        static_dim + dynamic_dim,
+        frame_shape,
+        options.base_channels,
+        options.channel_growth,
+        output_bias=options.output_bias,
+    )
     prior = LSTMPrior(dynamic_dim, options.hidden_dim) if options.prior == "lstm" else StandardPrior(dynamic_dim)
     likelihood = NormalPixels(options.scale, options.learn_scale)
     model = DSVAE(decoder, prior, likelihood, static_dim, dynamic_dim, num_frames)
-    views: dict[str, Any] = {}
-    hide_colors = VIEWS[options.views]
-    if hide_colors is not None:
-        views["static_view"] = PatchShuffle(8)
-        views["dynamic_view"] = torch.nn.Sequential(hide_colors(), Downsample(2))
-        views["dynamic_encoder"] = ConvEncoder(frame_shape, options.feature_dim, channels, growth)
-    guide = GUIDES[options.guide](encoder, static_dim, dynamic_dim, options.hidden_dim, **views)
+    guide = GUIDES[options.guide](
+        static_dim=static_dim, dynamic_dim=dynamic_dim, hidden_dim=options.hidden_dim, **sides
+    )
     return model, guide
+
+
+def add_recipes(options: argparse.Namespace, model: DSVAE, guide: Any, num_clips: int) -> tuple[Any, Any]:
+    """The programs with what the options add to the objective; their own weights stay theirs."""
+    weight, trained, penalized = options.recipe_weight, model, guide
+    if options.recipe == "mutual-information":
+        penalized = add_guide_penalty(guide, "mutual_information", MutualInformation(num_clips), weight)
+    elif options.recipe == "density-ratio":
+        ratio = DensityRatio(options.static_dim, options.dynamic_dim, model.num_frames)
+        penalized = pyrodis.add_penalty(guide, "dependence", ratio, weight, side="guide")
+    elif options.recipe == "contrast":
+        penalized = add_guide_penalty(guide, "contrast_f", Contrast("f", FrameShuffle()), weight)
+        penalized = add_guide_penalty(penalized, "contrast_z", Contrast("z", RandomTones()), weight)
+    elif options.recipe == "reencoding":
+        penalized = add_guide_penalty(guide, "reencoding", Reencoding(model), weight)
+    if options.learned_similarity:
+        weight, discriminator = options.learned_similarity, FrameDiscriminator(model.decoder.frame_shape)
+        similarity = LearnedSimilarity(discriminator, weight, weight, num_frames=min(4, model.num_frames))
+        trained = pyrodis.add_penalty(model, "similarity", similarity, 1.0, side="model")
+    return trained, penalized
 
 
 def make_settings(options: argparse.Namespace) -> FitSettings:
@@ -206,6 +321,7 @@ def make_settings(options: argparse.Namespace) -> FitSettings:
         gradient_clip=options.gradient_clip,
         kl_weights={"f": options.kl_weight_f, "z": options.kl_weight_z},
         kl_warmup_epochs=options.kl_warmup_epochs,
+        kl_cooldown_epochs={"f": options.kl_cooldown_f} if options.kl_cooldown_f else {},
         analytic=options.elbo == "meanfield",
         precision=options.precision,
         device=options.device,
@@ -280,8 +396,17 @@ def pick_pairs(data: Any, num_pairs: int) -> tuple[torch.Tensor, torch.Tensor]:
     return tuple(torch.stack([pair[side]["x"] for pair in pairs[:num_pairs]]) for side in (0, 1))
 
 
+def bound_scores(options: argparse.Namespace, model: DSVAE, guide: Any, test: Any) -> dict[str, Score]:
+    """Evidence bounds of some test clips, in nats, every so many of them so that all characters take part."""
+    index = range(0, len(test), max(1, len(test) // BOUND_CLIPS))
+    clips = torch.stack([item["x"] for item in test.__getitems__([*index][:BOUND_CLIPS])])
+    (row,) = pyrodis.compare_guides({options.guide: (model, guide)}, clips, num_samples=20, chunk_size=1)
+    bounds = {"elbo": row.elbo, "iwae": row.iwae, "gap": row.gap, "nll": row.nll}
+    return bounds | {f"kl/{site}": score for site, score in row.kl.items()}
+
+
 def evaluate(
-    options: argparse.Namespace, run: Path, model: DSVAE, guide: Any, data: dict[str, Any]
+    options: argparse.Namespace, run: Path, model: DSVAE, guide: Any, data: dict[str, Any], held_out: Any | None
 ) -> dict[str, Score]:
     """Score the run by a judge that must first read real clips; write metrics.json and pairs.csv."""
     test, smoke = data["test"], options.smoke_test
@@ -294,10 +419,15 @@ def evaluate(
     print("the judge reads real test clips: " + ", ".join(f"{name} {value:.2%}" for name, value in accuracies.items()))
     for module in (model, guide, judge):
         module.to(device_of(options))
-    decodings = decode_exchanges(model, guide, judge, test, precision=options.precision, report=print)
+    ways = {"precision": options.precision, "report": print, "num_views": options.num_views}
+    decodings = decode_exchanges(model, guide, judge, test, **ways)
+    scores = exchange_scores(decodings, test)
+    if held_out is not None:
+        unseen = exchange_scores(decode_exchanges(model, guide, judge, held_out, **ways), held_out)
+        scores |= {f"held_out/{name}": score for name, score in unseen.items()}
     for module in (model, guide):
         module.cpu()
-    scores = exchange_scores(decodings, test)
+    scores |= bound_scores(options, model, guide, test)
     for name, value in accuracies.items():
         scores[f"judge/{name}"] = proportion_score(np.arange(len(test)) < round(value * len(test)), None)
     (run / "metrics.json").write_text(json.dumps({name: score.as_dict() for name, score in scores.items()}, indent=1))
@@ -308,7 +438,10 @@ def evaluate(
         writer.writerows(pairs)
     wanted = two_sided_wanted(test.factor_names)
     print(score_table({name: scores[name] for name in wanted}, wanted))
-    rest = [name for name in scores if name not in wanted and not name.startswith("judge")]
+    if held_out is not None:
+        print(f"exchanges among the {len(held_out)} clips with {options.hold_out}, which no training clip has:")
+        print(score_table({name: scores[f"held_out/{name}"] for name in wanted}, wanted))
+    rest = [name for name in scores if name not in wanted and not name.startswith(("judge", "held_out"))]
     print(score_table({name: scores[name] for name in rest}))
     return scores
 
@@ -316,25 +449,25 @@ def evaluate(
 def main(options: argparse.Namespace) -> None:
     apply_preset(options)
     data = load_data(options)
+    held_out = split_held_out(options, data)
     model, guide = make_pair(options, data["test"].frame_shape, data["test"].num_frames)
     settings = make_settings(options)
     if options.preset == "paper" and not options.smoke_test and device_of(options).type == "cpu":
         say_hours(model, guide, torch.stack([data["fit"][i]["x"] for i in range(4)]), settings, len(data["fit"]))
     run = Path(options.output)
     history = pyrodis.fit(
-        model,
-        guide,
+        *add_recipes(options, model, guide, len(data["fit"])),
         data["fit"],
         validation=data["validation"],
         settings=settings,
         output=run,
         resume=options.resume,
         overwrite=options.overwrite,
-        description={"preset": "smoke test" if options.smoke_test else options.preset},
+        description={"preset": "smoke test" if options.smoke_test else options.preset, "hold_out": options.hold_out},
     )
     name = data["test"].name
     print(f"trained on {name} in {sum(history.column('seconds')) / 60:.1f} minutes")
-    scores = evaluate(options, run, model, guide, data)
+    scores = evaluate(options, run, model, guide, data, held_out)
     draw_figures(run / "figures", model, guide, data["test"], scores, history)
     print(f"weights, history.csv, metrics.json and figures are in {run}; load it with pyrodis.load({str(run)!r})")
 

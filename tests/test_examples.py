@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import importlib.util
 import json
@@ -9,10 +10,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
 from safetensors import safe_open
+
+import pyrodis
+from pyrodis.datasets import ProceduralSprites
+from pyrodis.infer.penalties import innermost
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
@@ -91,20 +97,66 @@ def test_nothing_unfinished_is_left(finished: Path) -> None:
     assert not [path for path in finished.rglob("*") if path.suffix in {".tmp", ".part"}]
 
 
-@pytest.mark.parametrize("views", ["none", "shuffle-grey", "shuffle-tones"])
-def test_views_of_the_sprites_example(views: str) -> None:
+def load_example() -> ModuleType:
     spec = importlib.util.spec_from_file_location("dsvae_sprites", EXAMPLES / "dsvae_sprites.py")
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
-    options = example.make_parser().parse_args(["--smoke-test", "--views", views])
+    return example
+
+
+def parse(example: ModuleType, *arguments: str) -> argparse.Namespace:
+    options = example.make_parser().parse_args(["--smoke-test", *arguments])
     example.apply_preset(options)
+    return options
+
+
+@pytest.mark.parametrize("static_view", ["none", "patches", "shuffle", "single-frame"])
+@pytest.mark.parametrize("dynamic_view", ["none", "gray", "tones"])
+def test_views_of_the_sprites_example(static_view: str, dynamic_view: str) -> None:
+    example = load_example()
+    options = parse(example, "--static-view", static_view, "--dynamic-view", dynamic_view)
     _, guide = example.make_pair(options, (3, 64, 64), 8)
     seen = [guide.static_view, *(guide.dynamic_view or [])]
     names = [type(view).__name__ for view in seen if view is not None]
-    hides = {"shuffle-grey": "RandomGray", "shuffle-tones": "RandomTones"}
-    assert names == ([] if views == "none" else ["PatchShuffle", hides[views], "Downsample"])
-    assert (guide.dynamic_encoder is None) == (views == "none")
+    static = {"patches": ["SubsetFrames"], "shuffle": ["PatchShuffle"], "single-frame": ["SingleFrame"]}
+    dynamic = {"gray": ["RandomGray", "Downsample"], "tones": ["RandomTones", "Downsample"]}
+    assert names == static.get(static_view, []) + dynamic.get(dynamic_view, [])
+    assert (guide.dynamic_encoder is None) == (static_view == dynamic_view == "none")
     assert guide(torch.rand(2, 8, 3, 64, 64))["z"].shape == (2, 8, options.dynamic_dim)
+
+
+def test_a_plain_model_sees_everything_and_waits_for_nothing() -> None:
+    example = load_example()
+    options = parse(example, "--plain")
+    _, guide = example.make_pair(options, (3, 64, 64), 8)
+    assert (guide.static_view, guide.dynamic_view, guide.dynamic_encoder, guide.static_dim) == (None, None, None, 64)
+    assert example.make_settings(options).kl_cooldown_epochs == {}
+    assert example.make_settings(parse(example)).kl_cooldown_epochs == {"f": 0.5}
+
+
+@pytest.mark.parametrize("recipe", ["mutual-information", "density-ratio", "contrast", "reencoding", "subtract-mean"])
+def test_recipes_of_the_sprites_example_change_the_training_alone(recipe: str) -> None:
+    example = load_example()
+    options = parse(example, "--recipe", recipe, "--learned-similarity", "2")
+    model, guide = example.make_pair(options, (3, 64, 64), 8)
+    trained, penalized = example.add_recipes(options, model, guide, 36)
+    terms = pyrodis.NamedELBO().terms(trained, penalized, torch.rand(2, 8, 3, 64, 64))
+    assert set(terms.values) >= {"nll", "kl_f", "kl_z", "similarity"}
+    assert len(terms.values) == {"contrast": 6, "subtract-mean": 4}.get(recipe, 5)
+    assert (innermost(trained), innermost(penalized)) == (model, guide)
+
+
+def test_a_held_out_value_is_in_no_training_clip() -> None:
+    example = load_example()
+    options = parse(example, "--hold-out", "top=5")
+    data = {split: ProceduralSprites(split=split) for split in ("train", "fit", "validation", "test")}
+    only = example.split_held_out(options, data)
+    column = data["test"].factor_names.index("top")
+    assert set(only.factors[:, column].tolist()) == {5}
+    assert all(5 not in data[split].factors[:, column].tolist() for split in ("fit", "validation"))
+    assert len(only) > 0
+    with pytest.raises(ValueError, match="--hold-out must be FACTOR=VALUE such as top=5, got 'top'"):
+        example.split_held_out(parse(example, "--hold-out", "top"), data)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

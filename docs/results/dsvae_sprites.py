@@ -20,20 +20,60 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 
-# Name of a row -> options of the example.
+SPRITES, PROCEDURAL, SHORT = ["--data", "sprites"], ["--data", "procedural"], ["--num-epochs", "6"]
+
+
+def _short(*options: str) -> list[str]:
+    return [*SPRITES, *SHORT, "--seed", "0", *options]
+
+
+# Name of a row -> options of the example, in the order in which they are trained.
 ROWS: dict[str, list[str]] = {
-    "default-seed0": ["--data", "sprites", "--preset", "default", "--seed", "0"],
-    "views-seed0": ["--data", "sprites", "--preset", "default", "--seed", "0", "--views", "shuffle-tones"],
-    "procedural-views-seed0": [
-        "--data",
-        "procedural",
-        "--preset",
-        "default",
-        "--seed",
-        "0",
-        "--views",
-        "shuffle-tones",
-    ],
+    "default-seed0": [*SPRITES, "--seed", "0"],
+    "plain-seed0": [*SPRITES, "--plain", "--seed", "0"],
+    "procedural-seed0": [*PROCEDURAL, "--seed", "0"],
+    # Every part of the recipe left out, or another in its place.
+    "short-recipe": _short(),
+    "short-plain": _short("--plain"),
+    "short-cooldown-alone": _short("--plain", "--kl-cooldown-f", "0.5"),
+    "short-no-cooldown": _short("--kl-cooldown-f", "0"),
+    "short-no-dynamic-view": _short("--dynamic-view", "none"),
+    "short-no-static-view": _short("--static-view", "none"),
+    "short-shuffle": _short("--static-view", "shuffle"),
+    "short-single-frame": _short("--static-view", "single-frame"),
+    "short-static-dim-64": _short("--static-dim", "64"),
+    # One thing added to the plain model.
+    "short-plain-kl-f-8": _short("--plain", "--kl-weight-f", "8"),
+    "short-plain-contrast": _short("--plain", "--recipe", "contrast", "--recipe-weight", "10"),
+    "short-plain-mutual-information": _short("--plain", "--recipe", "mutual-information", "--recipe-weight", "10"),
+    "short-plain-density-ratio": _short("--plain", "--recipe", "density-ratio", "--recipe-weight", "10"),
+    "short-plain-reencoding": _short("--plain", "--recipe", "reencoding", "--recipe-weight", "0.1"),
+    "short-plain-subtract-mean": _short("--plain", "--recipe", "subtract-mean"),
+    "short-plain-static-dim-16": _short("--plain", "--static-dim", "16"),
+    "short-plain-static-dim-256": _short("--plain", "--static-dim", "256"),
+    # One thing added to the recipe.
+    "short-gray": _short("--dynamic-view", "gray"),
+    "short-learned-scale": _short("--learn-scale"),
+    "short-similarity": _short("--learned-similarity", "100"),
+    # Characters with one shirt are in no training clip.
+    "held-out-top5": [*SPRITES, "--hold-out", "top=5", "--seed", "0"],
+    # Seeds of the first two rows.
+    **{f"default-seed{seed}": [*SPRITES, "--seed", str(seed)] for seed in (1, 2)},
+    **{f"best-seed{seed}": [*SPRITES, "--preset", "best", "--seed", str(seed)] for seed in (0, 1, 2)},
+    **{f"plain-seed{seed}": [*SPRITES, "--plain", "--seed", str(seed)] for seed in (1, 2)},
+    # Guides and priors; the full guide with the LSTM prior is the default.
+    **{
+        f"{guide}-{prior}-seed{seed}": [*SPRITES, "--guide", guide, "--prior", prior, "--seed", str(seed)]
+        for seed in (0, 1, 2)
+        for prior in ("lstm", "standard")
+        for guide in ("full", "factorized", "framewise", "smoothing")
+        if (guide, prior) != ("full", "lstm")
+    },
+    # Frames that the guide does not see.
+    **{
+        f"hidden-{guide}-seed0": _short("--plain", "--hide-frames", "3", "--guide", guide)
+        for guide in ("full", "factorized", "framewise", "smoothing")
+    },
 }
 TABLE = ("reconstruction", "static_sampled", "static_swapped", "dynamic_sampled", "dynamic_swapped")
 WORDS = {
@@ -112,9 +152,10 @@ def summary(result: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-root", help="folder of the Sprites sheets (default: as the example)")
+    parser.add_argument("--rows", nargs="+", metavar="NAME", choices=ROWS, help="train these rows alone (default: all)")
     parser.add_argument("--table-only", action="store_true", help="train nothing, print what is finished")
     options = parser.parse_args()
-    for row in ROWS:
+    for row in options.rows or ROWS:
         if not path_of(row).exists() and not options.table_only:
             finish(row, options.data_root)
     for row in ROWS:

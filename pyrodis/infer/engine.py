@@ -76,7 +76,8 @@ class Engine(lightning.LightningModule):
         self.steps_per_epoch, self.num_steps = plan
         self.state = state
         self.full_weights = {site: settings.kl_weights.get(site, 1.0) for site in sites}
-        scaled = bool(settings.kl_warmup_epochs) or any(weight != 1.0 for weight in self.full_weights.values())
+        scheduled = bool(settings.kl_warmup_epochs) or bool(settings.kl_cooldown_epochs)
+        scaled = scheduled or any(weight != 1.0 for weight in self.full_weights.values())
         self._scaled = tuple(scale_latents(p, self.full_weights) for p in (model, guide)) if scaled else ()
         self._programs = self._scaled or (model, guide)  # in a tuple, so that wrappers are no submodules
         self._elbo = (NamedELBO(analytic=settings.analytic),)

@@ -16,6 +16,7 @@ _CHOICES = {
 _WHOLE = {"num_epochs": 1, "max_steps": 1, "batch_size": 1, "warmup_steps": 0}
 _WHOLE |= {"seed": 0, "patience": 1, "num_workers": 0}
 _POSITIVE = ("learning_rate", "gradient_clip", "checkpoint_minutes")
+_COOLDOWN_START = 1e4  # large enough to close a site whose code is worth thousands of nats
 _OPTIONAL = ("max_steps", "gradient_clip", "patience")
 
 
@@ -25,7 +26,8 @@ class FitSettings:
 
     The objective per datum is the sum of nll, of kl_weights[site] times the KL of each latent site, and of each penalty
     times its weight. During the first ``kl_warmup_epochs`` epochs a KL weight is multiplied by a factor that rises
-    linearly to one; validation always uses the full weights.
+    linearly to one, during ``kl_cooldown_epochs`` by one that falls geometrically from 10,000 to one; validation always
+    uses the full weights.
 
     Args:
         num_epochs: Passes over the training data.
@@ -39,6 +41,8 @@ class FitSettings:
         kl_weights: Latent site name to the weight of its KL (beta); a site that is not named has weight one.
         kl_warmup_epochs: Epochs over which all KL weights rise; 0 for none. Or latent site name to the epochs of that
             site; a site that is not named has none.
+        kl_cooldown_epochs: Latent site name to the epochs, or the part of one, over which its KL weight falls. Such a
+            site says nothing at first, so what it shares with the others is theirs when it begins to speak.
         analytic: Use the closed form of each KL that has one, rather than its estimate from the drawn latents.
         precision: ``"32-true"``, or ``"bf16-mixed"`` for bfloat16 autocast.
         device: ``"auto"`` (a CUDA device where there is one), ``"cpu"`` or ``"cuda"``.
@@ -70,6 +74,7 @@ class FitSettings:
     gradient_clip: float | None = None
     kl_weights: Mapping[str, float] = field(default_factory=dict)
     kl_warmup_epochs: int | Mapping[str, int] = 0
+    kl_cooldown_epochs: Mapping[str, float] = field(default_factory=dict)
     analytic: bool = True
     precision: str = "32-true"
     device: str = "auto"
@@ -107,6 +112,13 @@ class FitSettings:
             object.__setattr__(self, "kl_warmup_epochs", dict(self.kl_warmup_epochs))
         else:
             _check_whole("kl_warmup_epochs", self.kl_warmup_epochs, 0)
+        if not isinstance(self.kl_cooldown_epochs, Mapping):
+            raise TypeError(
+                f"kl_cooldown_epochs must map site names to epochs, got {self.kl_cooldown_epochs!r}; e.g. {{'f': 0.5}}"
+            )
+        for site, length in self.kl_cooldown_epochs.items():
+            _check_number(f"kl_cooldown_epochs[{site!r}]", length, zero=True)
+        object.__setattr__(self, "kl_cooldown_epochs", dict(self.kl_cooldown_epochs))
         object.__setattr__(self, "kl_weights", {str(site): float(w) for site, w in self.kl_weights.items()})
 
 
@@ -158,10 +170,10 @@ def learning_rate_at(settings: FitSettings, step: int, num_steps: int) -> float:
 
 
 def kl_factor(settings: FitSettings, step: int, steps_per_epoch: int, site: str) -> float:
-    """Return what the KL weight of a site is multiplied by at one step of its warm-up.
+    """Return what the KL weight of a site is multiplied by at one step of its warm-up and its cool-down.
 
-    It is min(1, (s + 1) / (e n)) for step s, e epochs of warm-up and n steps an epoch: never zero, and one when there
-    is no warm-up.
+    The warm-up gives min(1, (s + 1) / (e n)) for step s, e epochs of warm-up and n steps an epoch: never zero, and one
+    when there is no warm-up. The cool-down gives 10000^max(0, 1 - s / (c n)) for c epochs of it.
 
     Args:
         settings: The settings of the training.
@@ -170,14 +182,19 @@ def kl_factor(settings: FitSettings, step: int, steps_per_epoch: int, site: str)
         site: Name of the latent site.
 
     Returns:
-        A factor in (0, 1].
+        The product of the two factors.
 
     Example:
         >>> kl_factor(FitSettings(kl_warmup_epochs=2), 9, 10, "z")
         0.5
         >>> kl_factor(FitSettings(kl_warmup_epochs={"f": 2}), 9, 10, "z")
         1.0
+        >>> kl_factor(FitSettings(kl_cooldown_epochs={"f": 2}), 10, 10, "f")
+        100.0
     """
     epochs = settings.kl_warmup_epochs
-    num_steps = (epochs.get(site, 0) if isinstance(epochs, Mapping) else epochs) * steps_per_epoch
-    return min(1.0, (step + 1) / num_steps) if num_steps else 1.0
+    rising = (epochs.get(site, 0) if isinstance(epochs, Mapping) else epochs) * steps_per_epoch
+    falling = settings.kl_cooldown_epochs.get(site, 0) * steps_per_epoch
+    warmup = min(1.0, (step + 1) / rising) if rising else 1.0
+    left = max(0.0, 1 - step / falling) if falling else 0.0
+    return float(warmup * _COOLDOWN_START**left)

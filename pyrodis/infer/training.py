@@ -234,8 +234,9 @@ def _first_frames(train: Dataset[Any], guide: nn.Module) -> Tensor:
 
 def _check_sites(settings: FitSettings, sites: list[str]) -> None:
     warmups = settings.kl_warmup_epochs if isinstance(settings.kl_warmup_epochs, Mapping) else {}
-    for name, named in (("kl_weights", settings.kl_weights), ("kl_warmup_epochs", warmups)):
-        for site in named:
+    named = {"kl_weights": settings.kl_weights, "kl_warmup_epochs": warmups}
+    for name, weighted in (named | {"kl_cooldown_epochs": settings.kl_cooldown_epochs}).items():
+        for site in weighted:
             if site not in sites:
                 raise ValueError(f"{name} names the site {site!r}, the guide has {', '.join(map(repr, sites))}")
 

@@ -1,4 +1,4 @@
-"""Encoder that sees what the patches of a frame show, not where they are."""
+"""Encoder that sees which patches a frame has, neither where nor how many."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ _SLOPE = 0.2
 
 
 class PatchEncoder(nn.Module):
-    r"""Map a frame to features of its patches without their places: a network on each patch, then mean and maximum.
+    r"""Map a frame to features of the set of its patches: a network on each patch, then the maximum over all.
 
-    $$h = \mathrm{norm}\Bigl(\Bigl[\frac1P \sum_{p=1}^{P} \phi(x_p), \max_p \phi(x_p)\Bigr]\Bigr)$$
+    $$h = \mathrm{norm}\Bigl(\max_{p = 1 \dots P} \phi(x_p)\Bigr)$$
 
-    x_1 .. x_P are the patches of a grid and phi three layers with `base_channels`, `2 base_channels` and
-    `feature_dim / 2` channels, the last two with batch normalization; norm is a batch normalization of the result,
-    which lifts what few patches show to the scale of what many do. Colors and textures come through, poses and places
-    do not: shuffled patches (`PatchShuffle` of the same size) give the same features, with none of its noise.
+    x_1 .. x_P are the patches of a grid, phi three layers with `base_channels`, `2 base_channels` and `feature_dim`
+    channels, the last two with batch normalization, and norm is a batch normalization of the result. Colors come
+    through, and textures as far as a patch reaches; pose does not: shuffled patches (`PatchShuffle` of the same size)
+    give the same features, with none of its noise, and so do repeated ones. A mean in place of the maximum would tell
+    how many patches show a thing, which a turned head or a raised arm changes.
 
     Args:
         frame_shape: (C, H, W); H = W, a power of two of at least 8.
-        feature_dim: Size of the feature vector, even: one half is the mean, one the maximum.
+        feature_dim: Size of the feature vector.
         base_channels: Channels of the first layer.
-        patch_size: Side of a patch in pixels; it must divide H.
+        patch_size: Side of a patch in pixels; it must divide H. The smaller, the less a patch tells of shape.
 
     Shape:
         (..., C, H, W) to (..., feature_dim).
 
     Raises:
         TypeError: If a size is not an int, or frames and weights are not both of double precision where one is.
-        ValueError: If a size is not positive, odd features, patches that leave a rest, or frames of another shape.
+        ValueError: If a size is not positive, a patch_size leaves a rest, or frames have another shape.
 
     Source:
-        Bags of patch features as in Brendel and Bethge, BagNet (2019), there with overlapping patches and the mean
-        alone.
+        Bags of patch features as in Brendel and Bethge, BagNet (2019), there with overlapping patches and their mean.
 
     Example:
         >>> PatchEncoder((3, 64, 64), feature_dim=16, base_channels=4)(torch.zeros(2, 5, 3, 64, 64)).shape
@@ -50,26 +50,24 @@ class PatchEncoder(nn.Module):
         frame_shape: Sequence[int] = (3, 64, 64),
         feature_dim: int = 256,
         base_channels: int = 32,
-        patch_size: int = 4,
+        patch_size: int = 2,
     ) -> None:
         super().__init__()
         self.frame_shape = check_frame_shape(frame_shape)
         self.feature_dim = check_positive_int("feature_dim", feature_dim)
         self.base_channels = check_positive_int("base_channels", base_channels)
         self.patch_size = check_positive_int("patch_size", patch_size)
-        if feature_dim % 2:
-            raise ValueError(f"feature_dim must be even, for one mean and one maximum a channel, got {feature_dim}")
         if self.frame_shape[1] % patch_size:
             raise ValueError(f"patch_size must divide the frame's side {self.frame_shape[1]}, got {patch_size}")
-        wide, channels = 2 * base_channels, feature_dim // 2
+        wide = 2 * base_channels
         self.patches = nn.Sequential(
             nn.Conv2d(self.frame_shape[0], base_channels, patch_size, stride=patch_size),
             nn.LeakyReLU(_SLOPE, inplace=True),
             nn.Conv2d(base_channels, wide, 1, bias=False),
             nn.BatchNorm2d(wide),
             nn.LeakyReLU(_SLOPE, inplace=True),
-            nn.Conv2d(wide, channels, 1, bias=False),
-            nn.BatchNorm2d(channels),
+            nn.Conv2d(wide, feature_dim, 1, bias=False),
+            nn.BatchNorm2d(feature_dim),
             nn.LeakyReLU(_SLOPE, inplace=True),
         )
         self.norm = nn.BatchNorm1d(feature_dim)
@@ -90,6 +88,5 @@ class PatchEncoder(nn.Module):
             )
         check_frame_dtype("frames", frames, self.norm.weight)
         flat = frames.reshape(-1, *self.frame_shape).contiguous(memory_format=torch.channels_last)
-        patches = full_precision(self.patches(flat)).flatten(2)
-        features = self.norm(torch.cat([patches.mean(-1), patches.amax(-1)], dim=1))
+        features = self.norm(full_precision(self.patches(flat).amax(dim=(-2, -1))))
         return full_precision(features).reshape(*frames.shape[:-3], -1)

@@ -315,6 +315,16 @@ def test_warmups_of_single_sites() -> None:
         fit(model, guide, torch.rand(3, 5, 1, 8, 8), settings=FitSettings(kl_warmup_epochs={"g": 2}, device="cpu"))
 
 
+def test_a_site_that_cools_down_opens_late() -> None:
+    settings = FitSettings(kl_cooldown_epochs={"f": 0.5}, kl_weights={"f": 2.0})
+    model, guide = tiny_dsvae()
+    engine = Engine(model, guide, settings, ["f", "z"], (4, 40), RunState(), {})
+    assert [engine.kl_weights(step)["f"] for step in range(4)] == [2e4, 2e2, 2.0, 2.0]
+    assert engine.kl_weights(0)["z"] == 1.0
+    with pytest.raises(ValueError, match="kl_cooldown_epochs names the site 'g', the guide has 'f', 'z'"):
+        fit(model, guide, torch.rand(3, 5, 1, 8, 8), settings=FitSettings(kl_cooldown_epochs={"g": 2}, device="cpu"))
+
+
 # SubtractMean.
 
 

@@ -80,3 +80,23 @@ def test_kl_factors_of_single_sites() -> None:
     settings = FitSettings(kl_warmup_epochs=epochs)
     epochs["z"] = 5
     assert [kl_factor(settings, 2, 3, site) for site in ("f", "z")] == [1.0, 0.5]
+
+
+def test_a_cooldown_falls_geometrically_from_ten_thousand_to_one() -> None:
+    settings = FitSettings(kl_cooldown_epochs={"f": 0.5}, kl_warmup_epochs={"z": 2})
+    assert [kl_factor(settings, step, 8, "f") for step in range(6)] == pytest.approx([1e4, 1e3, 1e2, 10, 1, 1])
+    assert kl_factor(settings, 7, 8, "z") == 0.5
+    assert kl_factor(FitSettings(kl_cooldown_epochs={"f": 0}), 0, 8, "f") == 1.0
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "match"),
+    [
+        (2.0, TypeError, "kl_cooldown_epochs must map site names to epochs, got 2.0"),
+        ({"f": -1}, ValueError, r"kl_cooldown_epochs\['f'\] must be a finite number of at least 0, got -1"),
+        ({"f": float("nan")}, ValueError, r"kl_cooldown_epochs\['f'\] must be a finite number"),
+    ],
+)
+def test_a_bad_cooldown_is_refused(value: object, error: type[Exception], match: str) -> None:
+    with pytest.raises(error, match=match):
+        FitSettings(kl_cooldown_epochs=value)  # type: ignore[arg-type]
