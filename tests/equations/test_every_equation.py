@@ -36,6 +36,7 @@ EQUATIONS = {
     "RecurrentTransition": ["test_recurrent_transition_sees_the_frames_before_and_its_context"],
     "Reencoding": ["test_reencoding_is_the_distance_of_codes_that_come_back"],
     "SmoothingGuide": ["test_das_dandi_code_smoothing_factorization"],
+    "SharedScaleNormal": ["test_shared_scale_normal_is_the_normal_of_torch"],
     "StandardPrior": ["test_das_dandi_standard_prior"],
     "StationaryPrior": ["test_stationary_prior_density_and_draws"],
     "StaticPosterior": ["test_static_posterior_is_normal_from_the_last_states"],

@@ -10,6 +10,7 @@ import torch
 from torch.distributions import Bernoulli, Normal
 
 from pyrodis.models import BernoulliPixels, LSTMPrior, NormalPixels, StandardPrior
+from pyrodis.models.likelihoods import SharedScaleNormal
 from tests.equations import by_hand
 from tests.pairs import PRIORS, make_clips, make_latents, make_model
 
@@ -123,3 +124,22 @@ def test_bernoulli_pixels_density() -> None:
     probability = 1 / (1 + (-h).exp())
     expected = x * probability.log() + (1 - x) * (1 - probability).log()
     torch.testing.assert_close(BernoulliPixels()(h).log_prob(x), expected)
+
+
+def test_shared_scale_normal_is_the_normal_of_torch() -> None:
+    torch.manual_seed(0)
+    loc, x = torch.randn(4, 3, dtype=torch.float64, requires_grad=True), torch.randn(4, 3, dtype=torch.float64)
+    scale = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+    ours, theirs = SharedScaleNormal(loc, scale), torch.distributions.Normal(loc, scale)
+    torch.testing.assert_close(ours.log_prob(x), theirs.log_prob(x))
+    for mine, other in zip(
+        torch.autograd.grad(ours.log_prob(x).sum(), (loc, scale)),
+        torch.autograd.grad(theirs.log_prob(x).sum(), (loc, scale)),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, other)
+    wide = ours.expand((2, 4, 3)).to_event(1)
+    torch.testing.assert_close(wide.log_prob(x), theirs.log_prob(x).sum(-1).expand(2, 4))
+    assert wide.rsample().shape == (2, 4, 3)
+    with pytest.raises(ValueError, match=r"shared_scale must be one number.*got \(3,\)"):
+        SharedScaleNormal(loc, torch.ones(3))
