@@ -32,13 +32,38 @@ def results() -> ModuleType:
 @pytest.mark.parametrize("page", ["README.md", "docs/papers/dsvae.md"])
 def test_tables_are_those_of_the_stored_rows(results: ModuleType, page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf8")
-    stored = [row for row in results.ROWS if results.path_of(row).exists()]
-    assert stored, "no row of results is stored"
-    for row in stored:
-        result = json.loads(results.path_of(row).read_text(encoding="utf8"))
-        assert results.table(result) in text, f"{page} does not hold the table of {row}"
-        assert results.summary(result) in text, f"{page} does not hold the summary of {row}"
-        assert result["command"] in text, f"{page} does not say how {row} was made"
+    assert "<!-- results:main -->" in text
+    assert results.write_blocks(text) == text, f"run python docs/results/dsvae_sprites.py --table-only --write for {page}"
+
+
+def test_the_page_of_the_paper_holds_every_table(results: ModuleType) -> None:
+    text = (ROOT / "docs" / "papers" / "dsvae.md").read_text(encoding="utf8")
+    assert all(f"<!-- results:{name} -->" in text for name in results.BLOCKS)
+    assert len([row for row in results.ROWS if results.path_of(row).exists()]) > 0
+
+
+def test_every_row_is_in_a_table(results: ModuleType) -> None:
+    guides = {f"{guide}-{prior}" for guide, prior in results.GUIDES} | {"default"}
+    hidden = {row.removesuffix("-seed0") for row in results.ROWS if row.startswith("hidden-")}
+    named = set(results.FULL) | set(results.SHORT_ROWS) | guides | hidden
+    for row in results.ROWS:
+        name = row.rsplit("-seed", 1)[0]
+        assert name in named or name.startswith("held-out"), row
+
+
+def test_means_over_seeds_say_how_many_are_missing(
+    results: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score = {"value": 0.5, "low": 0.4, "high": 0.6, "chance": 0.25, "ceiling": 1.0, "num": 9, "seeds": 1}
+    name = "reconstruction/skin"
+    monkeypatch.setattr(results, "HERE", tmp_path)
+    for seed, value in ((0, 0.5), (2, 0.9)):
+        row = {"scores": {name: {**score, "value": value}}}
+        results.path_of(f"default-seed{seed}").write_text(json.dumps(row), encoding="utf8")
+    assert results.seeds("default") == "2 seeds, 1 missing"
+    assert results.mean(results.stored("default"), name) == pytest.approx(0.7)
+    assert results.full_tables(["best"]).endswith("not finished; `python docs/results/dsvae_sprites.py` trains it.")
+    assert "Not finished: the recipe" in results.short_table()
 
 
 def test_a_missing_row_is_named(

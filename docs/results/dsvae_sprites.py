@@ -1,9 +1,10 @@
-"""The table of results of DSVAE on Sprites: trains what is missing, stores every finished row, prints the table.
+"""The tables of results of DSVAE on Sprites: trains what is missing, stores every finished row, prints the tables.
 
-    python docs/results/dsvae_sprites.py [--data-root DIR] [--table-only]
+    python docs/results/dsvae_sprites.py [--data-root DIR] [--rows NAME ...] [--table-only] [--write]
 
 A row is one run of examples/dsvae_sprites.py. It is stored as JSON beside this script once it has finished, and never
-trained again; a run that was cut is resumed. Unfinished rows are named.
+trained again; a run that was cut is resumed. Unfinished rows are named. --write puts the tables between the markers
+<!-- results:NAME --> and <!-- /results --> of README.md and docs/papers/dsvae.md.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ import argparse
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+PAGES = (ROOT / "README.md", ROOT / "docs" / "papers" / "dsvae.md")
 
 SPRITES, PROCEDURAL, SHORT = ["--data", "sprites"], ["--data", "procedural"], ["--num-epochs", "6"]
 
@@ -84,6 +88,39 @@ WORDS = {
     "dynamic_swapped": "z of another clip, f kept",
 }
 FACTORS = ("action", "skin", "bottom", "top", "hair")
+# Rows that differ in the seed alone, in the order of the tables, and what the tables call them.
+FULL = {
+    "default": "**Default preset**: z first, f from patches, z from tones",
+    "best": "**Best preset**: the same, more channels and passes",
+    "plain": "**Plain model** (`--plain`), as many passes as the default",
+    "held-out": "**Default preset, trained without the characters in shirt 5**; on all test characters",
+    "procedural": "**Default preset on `ProceduralSprites`**",
+}
+SHORT_ROWS = {
+    "short-recipe": "the recipe: f from patches, z from tones, f cools down",
+    "short-no-cooldown": "without the cool-down of f",
+    "short-no-dynamic-view": "z sees the frames",
+    "short-no-static-view": "f sees the frames, in order",
+    "short-single-frame": "f sees one random frame",
+    "short-shuffle": "f sees frames of shuffled 8 x 8 patches, in order",
+    "short-gray": "z sees random gray in place of tones",
+    "short-static-dim-64": "f of 64 dimensions in place of 16",
+    "short-learned-scale": "the pixels' scale is learned",
+    "short-similarity": "with a learned similarity, weight 100",
+    "short-plain": "plain: f and z see the frames and learn together",
+    "short-cooldown-alone": "plain, f cools down",
+    "short-plain-static-dim-16": "plain, f of 16 dimensions in place of 64",
+    "short-plain-static-dim-256": "plain, f of 256 dimensions in place of 64",
+    "short-plain-kl-f-8": "plain, KL weight of f 8",
+    "short-plain-contrast": "plain, contrast of f and of z, weight 10",
+    "short-plain-mutual-information": "plain, mutual information, weight 10",
+    "short-plain-density-ratio": "plain, density ratio, weight 10",
+    "short-plain-reencoding": "plain, re-encoding, weight 0.1",
+    "short-plain-subtract-mean": "plain, z from features less their mean",
+}
+GUIDES = [
+    (guide, prior) for prior in ("lstm", "standard") for guide in ("full", "factorized", "framewise", "smoothing")
+]
 
 
 def path_of(row: str) -> Path:
@@ -122,31 +159,153 @@ def finish(row: str, data_root: str | None) -> None:
     path_of(row).write_text(json.dumps(result, indent=1) + "\n")
 
 
-def table(result: dict[str, Any]) -> str:
-    """The two-sided table in per cent; in brackets what the entry should be where that is not 100."""
-    scores = result["scores"]
+def stored(name: str) -> list[dict[str, Any]]:
+    """The finished rows of that name: itself, or its seeds."""
+    if name in ROWS:
+        rows = [name]
+    else:
+        rows = [row for row in ROWS if row.startswith(f"{name}-seed") or (name == "held-out" and row.startswith(name))]
+    return [json.loads(path_of(row).read_text()) for row in rows if path_of(row).exists()]
+
+
+def seeds(name: str) -> str:
+    """How many of the seeds of a name are finished, in words."""
+    wanted = sum(row.startswith(f"{name}-seed") for row in ROWS)
+    count = len(stored(name))
+    missing = f", {wanted - count} missing" if wanted > count else ""
+    return f"{count} seed{'s' * (count != 1)}{missing}"
+
+
+def mean(results: list[dict[str, Any]], score: str) -> float:
+    """Mean of a score over seeds."""
+    return sum(result["scores"][score]["value"] for result in results) / len(results)
+
+
+def exchange_table(results: list[dict[str, Any]], prefix: str = "") -> str:
+    """The two-sided table in per cent, means over seeds; in brackets what the entry should be where it is not 100."""
     lines = ["| decoded from | action | " + " | ".join(FACTORS[1:]) + " |", "| --- |" + " ---: |" * len(FACTORS)]
     for row in TABLE:
         cells = []
         for factor in FACTORS:
-            score = scores[f"{row}/{factor}"]
+            name = f"{row}/{factor}"
             drawn = row == ("dynamic_sampled" if factor == "action" else "static_sampled")
-            cells.append(f"{100 * score['value']:.1f}" + (f" [{100 * score['chance']:.1f}]" if drawn else ""))
+            chance = f" [{100 * results[0]['scores'][name]['chance']:.1f}]" if drawn else ""
+            cells.append(f"{100 * mean(results, prefix + name):.1f}{chance}")
         lines.append(f"| {WORDS[row]} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def summary(result: dict[str, Any]) -> str:
-    """One line of the other scores."""
-    value = {name: score["value"] for name, score in result["scores"].items()}
+def summary(results: list[dict[str, Any]]) -> str:
+    """One line of the other scores, means over seeds."""
+
+    def value(name: str) -> float:
+        return mean(results, name)
+
+    minutes = ", ".join(f"{result['training_minutes']}" for result in results)
+    commits = ", ".join(sorted({result["trained_at"] for result in results}))
     return (
-        f"IS {value['inception_score']:.3f} of 9, H(y given x) {value['conditional_entropy']:.4f}; reconstruction MSE "
-        f"{value['mse']:.5f}, PSNR {value['psnr']:.1f} dB, SSIM {value['ssim']:.3f}; active units "
-        f"f {value['active_units/f']:.0f}, z {value['active_units/z']:.0f}; AUC of cosines: f for appearance "
-        f"{value['cosine_auc/f/appearance']:.3f}, z for motion {value['cosine_auc/z/motion']:.3f}; "
-        f"training {result['training_minutes']} minutes on {result['machine']}; trained at commit "
-        f"{result['trained_at']}, scored at {result['scored_at']}."
+        f"IS {value('inception_score'):.3f} of 9, H(y given x) {value('conditional_entropy'):.4f}; reconstruction MSE "
+        f"{value('mse'):.5f}, PSNR {value('psnr'):.1f} dB, SSIM {value('ssim'):.3f}; ELBO {value('elbo'):.0f} and IWAE "
+        f"{value('iwae'):.0f} nats a clip; FID in the judge's features {value('fid/reconstruction'):.2f} of "
+        f"reconstructions, {value('fid/unconditional'):.2f} of draws, {value('fid/real_halves'):.2f} between two "
+        f"halves of the real clips; active units f {value('active_units/f'):.0f}, z {value('active_units/z'):.0f}; AUC "
+        f"of cosines: f for appearance {value('cosine_auc/f/appearance'):.3f}, z for motion "
+        f"{value('cosine_auc/z/motion'):.3f}; training {minutes} minutes on {results[0]['machine']}; commit {commits}."
     )
+
+
+def full_tables(names: list[str]) -> str:
+    """For each name with a finished row: what it is, its commands, its two-sided table, its other scores."""
+    parts = []
+    for name in names:
+        results = stored(name)
+        if not results:
+            parts.append(f"{FULL[name]}: not finished; `python docs/results/dsvae_sprites.py` trains it.")
+            continue
+        commands = "\n".join(f"`{result['command']}`" for result in results)
+        parts.append(f"{FULL[name]} ({seeds(name)}).\n{commands}\n\n{exchange_table(results)}\n\n{summary(results)}")
+        if "held_out/reconstruction/skin" in results[0]["scores"]:
+            held = f"Exchanges among the {results[0]['scores']['held_out/mse']['num']} test clips in shirt 5 alone:"
+            parts.append(f"{held}\n\n{exchange_table(results, 'held_out/')}")
+    return "\n\n".join(parts)
+
+
+def compact_cells(results: list[dict[str, Any]]) -> list[str]:
+    """What a line of a compact table says: per cent, then IS and ELBO."""
+    worst = min(mean(results, f"reconstruction/{factor}") for factor in FACTORS)
+    names = ("static_swapped/action", "static_swapped/attributes", "static_sampled/action", "static_sampled/attributes")
+    names += ("dynamic_sampled/attributes", "dynamic_sampled/action")
+    cells = [f"{100 * mean(results, 'reconstruction/attributes'):.1f}", f"{100 * worst:.1f}"]
+    cells += [f"{100 * mean(results, name):.1f}" for name in names]
+    return [*cells, f"{mean(results, 'inception_score'):.3f}", f"{mean(results, 'elbo'):.0f}"]
+
+
+COMPACT = (
+    "reconstruction: attributes | its worst factor | swap of f: action | swap of f: attributes of the donor | "
+    "f drawn: action | f drawn: attributes [16.7] | z drawn: attributes | z drawn: action [11.1] | IS | ELBO"
+)
+
+
+def short_table() -> str:
+    """A line for every short run, each of six epochs and seed 0."""
+    lines = [f"| trained | {COMPACT} | minutes |", "| --- |" + " ---: |" * 11]
+    missing = []
+    for name, words in SHORT_ROWS.items():
+        results = stored(name)
+        if results:
+            cells = [*compact_cells(results), str(results[0]["training_minutes"])]
+            lines.append(f"| {words} | " + " | ".join(cells) + " |")
+        else:
+            missing.append(words)
+    return "\n".join(lines) + (f"\n\nNot finished: {'; '.join(missing)}." if missing else "")
+
+
+def guide_rows() -> str:
+    """A line for every guide and prior."""
+    lines = [f"| guide | prior | seeds | {COMPACT} | IWAE | seconds an epoch |", "| --- | --- |" + " ---: |" * 13]
+    missing = []
+    for guide, prior in GUIDES:
+        name = "default" if (guide, prior) == ("full", "lstm") else f"{guide}-{prior}"
+        results = stored(name)
+        if results:
+            minutes = sum(result["training_minutes"] for result in results) / len(results)
+            seconds = 60 * minutes / results[0]["config"]["training"]["num_epochs"]
+            cells = [*compact_cells(results), f"{mean(results, 'iwae'):.0f}", f"{seconds:.0f}"]
+            lines.append(f"| {guide} | {prior} | {len(results)} | " + " | ".join(cells) + " |")
+        if len(results) < 3:
+            missing.append(f"{guide}, {prior}: {3 - len(results)}")
+    return "\n".join(lines) + (f"\n\nSeeds not finished: {'; '.join(missing)}." if missing else "")
+
+
+def hidden_rows() -> str:
+    """A line for every guide, where the guide does not see three of the eight frames."""
+    lines = ["| guide | ELBO | IWAE | KL of f | KL of z | - log-likelihood |", "| --- |" + " ---: |" * 5]
+    missing = []
+    for guide in ("full", "factorized", "framewise", "smoothing"):
+        results = stored(f"hidden-{guide}")
+        if results:
+            cells = [f"{mean(results, score):.0f}" for score in ("elbo", "iwae", "kl/f", "kl/z", "nll")]
+            lines.append(f"| {guide} | " + " | ".join(cells) + " |")
+        else:
+            missing.append(guide)
+    return "\n".join(lines) + (f"\n\nNot finished: {'; '.join(missing)}." if missing else "")
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "main": lambda: full_tables(["default", "best", "plain"]),
+    "more": lambda: full_tables(["held-out", "procedural"]),
+    "short": short_table,
+    "guides": guide_rows,
+    "hidden": hidden_rows,
+}
+
+
+def write_blocks(text: str) -> str:
+    """Return a page with the tables between its markers."""
+    for name, block in BLOCKS.items():
+        pattern = rf"(<!-- results:{name} -->\n).*?(<!-- /results -->)"
+        text = re.sub(pattern, lambda found, block=block: found[1] + block() + "\n" + found[2], text, flags=re.DOTALL)
+    return text
 
 
 def main() -> None:
@@ -154,16 +313,19 @@ def main() -> None:
     parser.add_argument("--data-root", help="folder of the Sprites sheets (default: as the example)")
     parser.add_argument("--rows", nargs="+", metavar="NAME", choices=ROWS, help="train these rows alone (default: all)")
     parser.add_argument("--table-only", action="store_true", help="train nothing, print what is finished")
+    parser.add_argument("--write", action="store_true", help="write the tables into README.md and the paper's page")
     options = parser.parse_args()
     for row in options.rows or ROWS:
         if not path_of(row).exists() and not options.table_only:
             finish(row, options.data_root)
+    if options.write:
+        for page in PAGES:
+            page.write_text(write_blocks(page.read_text()))
+    for name, block in BLOCKS.items():
+        print(f"{name}\n\n{block()}\n")
     for row in ROWS:
         if not path_of(row).exists():
-            print(f"{row}: missing; run python docs/results/dsvae_sprites.py\n")
-            continue
-        result = json.loads(path_of(row).read_text())
-        print(f"{row} ({result['data']}; `{result['command']}`)\n\n{table(result)}\n\n{summary(result)}\n")
+            print(f"{row}: missing; run python docs/results/dsvae_sprites.py --rows {row}")
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ def train_probe(view: nn.Module, reader: str, train: ClipSubset, settings: dict[
     frame_shape = view(train[0]["x"].unsqueeze(0)).shape[2:]
     probe = Judge(frame_shape, train.factor_sizes)
     if reader == "patches":
-        probe.encoder = PatchEncoder(frame_shape, probe.encoder.feature_dim)
+        probe.encoder = PatchEncoder(frame_shape, probe.encoder.feature_dim, patch_size=4)
     probe.to(memory_format=torch.channels_last)
     batch_size, num_epochs = settings["batch_size"], settings["num_epochs"]
     optimizer = torch.optim.Adam(probe.parameters())

@@ -31,8 +31,8 @@ class FactorizedGuide(nn.Module):
         static_dim: S.
         dynamic_dim: D.
         hidden_dim: Size of every recurrent state.
-        static_view: v_f, a module from frames to frames of the same shape, or None.
-        dynamic_view: v_z, the same for z. With one object as both views it is applied once.
+        static_view: v_f, a module from frames to frames that `encoder` reads, any number of them, or None.
+        dynamic_view: v_z, the same for z, but with as many frames as x has. One object as both views is applied once.
         dynamic_encoder: The encoder of v_z(x), or None for `encoder`. Where the views differ, one of its own is
             recommended: two kinds of frames are hard on one network, and on its batch statistics.
         static_reader: What summarizes the features of all frames for f, or None: a bidirectional LSTM. A `MeanReader`
@@ -43,7 +43,8 @@ class FactorizedGuide(nn.Module):
 
     Raises:
         TypeError: If a size is not an int, a view or an encoder is no module, or x is not a floating-point tensor.
-        ValueError: If a size is not positive, `dynamic_encoder` is `encoder`, x has another shape or a view changes it.
+        ValueError: If a size is not positive, `dynamic_encoder` is `encoder`, x has another shape or a view
+            returns what its encoder or its code cannot read.
 
     Source:
         Das and Dandi, section II.B.

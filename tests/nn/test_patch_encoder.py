@@ -85,7 +85,7 @@ def test_bad_input() -> None:
         PatchEncoder((3, 16, 16), patch_size=5)
     with pytest.raises(ValueError, match=r"frames must have shape .* got \(2, 3, 8, 8\)"):
         PatchEncoder((3, 16, 16))(torch.zeros(2, 3, 8, 8))
-    with pytest.raises(TypeError, match="frames must be torch.float32"):
+    with pytest.raises(TypeError, match=r"frames must be torch\.float32"):
         PatchEncoder((3, 16, 16))(torch.zeros(2, 3, 16, 16).double())
     with pytest.raises(ValueError, match=r"input_dim must be .* got 0"):
         MeanReader(0)
