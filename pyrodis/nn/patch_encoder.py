@@ -7,10 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from pyrodis.nn.conv import check_frame_dtype, check_frame_shape
+from pyrodis.nn.conv import _SLOPE, check_frame_dtype, check_frame_shape
 from pyrodis.ops import check_positive_int, full_precision
-
-_SLOPE = 0.2
 
 
 class PatchEncoder(nn.Module):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from pyrodis.nn.conv import _SLOPE
 from pyrodis.nn.heads import LocScale
 from pyrodis.ops import check_positive_int, full_precision, without_autocast
 
 State = tuple[torch.Tensor, torch.Tensor]
-
-_SLOPE = 0.2
 
 
 class BidirectionalLSTM(nn.Module):
