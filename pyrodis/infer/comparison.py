@@ -179,7 +179,7 @@ def compare_guides(
         A row a pair, in the order given; every score in nats per clip with its 95 % interval over the clips.
 
     Raises:
-        TypeError: If the data is neither, or a count is not an int.
+        TypeError: If the data is neither, a count is not an int, or pairs are not models and guides by name.
         ValueError: If there is no pair, the data is empty or out of range, or as `importance_bound`.
 
     Example:
@@ -188,8 +188,7 @@ def compare_guides(
         >>> rows[0].name, rows[0].elbo.num, sorted(rows[0].kl)
         ('full', 3, ['f', 'z'])
     """
-    if not pairs:
-        raise ValueError("pairs must hold at least one model and guide by name, got none")
+    _check_pairs(pairs)
     check_positive_int("batch_size", batch_size)
     dataset = as_dataset(data, "data")
     rows = []
@@ -205,6 +204,17 @@ def compare_guides(
                     parts.setdefault(key, []).append(value.cpu())
         rows.append(_row(name, {key: torch.cat(values) for key, values in parts.items()}, num_samples))
     return rows
+
+
+def _check_pairs(pairs: Any) -> None:
+    wanted = 'pairs must be a dict of models and guides by name, {"name": (model, guide)}'
+    if not isinstance(pairs, Mapping):
+        raise TypeError(f"{wanted}, got {type(pairs).__name__}")
+    if not pairs:
+        raise ValueError("pairs must hold at least one model and guide by name, got none")
+    for name, pair in pairs.items():
+        if not isinstance(pair, (tuple, list)) or [isinstance(part, nn.Module) for part in pair] != [True, True]:
+            raise TypeError(f"{wanted}, got {type(pair).__name__} for {name!r}; pass both of its programs")
 
 
 def _per_clip(ratios: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

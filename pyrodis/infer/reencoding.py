@@ -36,7 +36,7 @@ class Reencoding(nn.Module):
         A run over B clips to (B).
 
     Raises:
-        TypeError: If the model is no module.
+        TypeError: If the model is no module, or `static` is a string.
         ValueError: If `static` does not name some but not all of the guide's sites.
 
     Example:
@@ -52,6 +52,8 @@ class Reencoding(nn.Module):
         super().__init__()
         if not isinstance(model, nn.Module):
             raise TypeError(f"model must be a torch module that is a Pyro program, got {type(model).__name__}")
+        if isinstance(static, str):
+            raise TypeError(f'static must be a list of site names, got the string "{static}"; write ["{static}"]')
         self._model = (innermost(model),)  # in a tuple, so that it is no submodule
         self.static = tuple(static)
 

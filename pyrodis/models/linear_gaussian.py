@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -81,7 +82,7 @@ class LinearGaussianSequence(nn.Module):
         self.prior = StationaryPrior(self.dynamic_dim, autocorrelation)
         self.autocorrelation = self.prior.autocorrelation
         self.scale = check_positive_number("scale", scale)
-        self.offset = float(offset)
+        self.offset = _check_offset(offset)
         self.frame_shape = (1, 1, num_pixels) if frame_shape is None else tuple(frame_shape)
         if len(self.frame_shape) != 3 or torch.Size(self.frame_shape).numel() != num_pixels:
             raise ValueError(f"frame_shape must be (C, H, W) of {num_pixels} pixels, got {self.frame_shape}")
@@ -238,3 +239,11 @@ def _check_matrix(name: str, value: Any) -> torch.Tensor:
     if value.ndim != 2 or 0 in value.shape or not bool(value.isfinite().all()):
         raise ValueError(f"{name} must be a finite matrix, a row a pixel, got shape {tuple(value.shape)} or NaN in it")
     return value.detach().clone()
+
+
+def _check_offset(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"offset must be a finite number, got {value!r} of type {type(value).__name__}")
+    if not math.isfinite(value):
+        raise ValueError(f"offset must be a finite number, got {value}")
+    return float(value)

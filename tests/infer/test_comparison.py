@@ -193,6 +193,11 @@ def test_sites_that_differ() -> None:
         pyrodis.importance_bound(model, Half(), make_clips(), 2)
     with pytest.raises(ValueError, match="pairs must hold at least one model and guide by name, got none"):
         pyrodis.compare_guides({}, make_clips())
+    with pytest.raises(TypeError, match=r"a dict of models and guides by name, .* got list"):
+        pyrodis.compare_guides([(model, guide)], make_clips())  # type: ignore[arg-type]
+    for pair in (guide, (guide,), (model, "guide")):
+        with pytest.raises(TypeError, match=r"\(model, guide\)}, got .* for 'full'; pass both of its programs"):
+            pyrodis.compare_guides({"full": pair}, make_clips())  # type: ignore[dict-item]
     rows = pyrodis.compare_guides({"a": (model, guide)}, make_clips(), num_samples=2)
     others = pyrodis.compare_guides({"b": (model, guide)}, make_clips(), num_samples=3)
     with pytest.raises(ValueError, match="rows must share sites and draws, got"):

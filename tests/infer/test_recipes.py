@@ -223,6 +223,8 @@ def test_reencoding_refuses_sites_that_are_not_there() -> None:
             add_guide_penalty(guide, "again", Reencoding(model, static), 1.0)(make_clips(2))
     with pytest.raises(TypeError, match="model must be a torch module that is a Pyro program, got str"):
         Reencoding("model")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match='static must be a list of site names, got the string "what"'):
+        Reencoding(model, "what")
 
 
 # The second run.

@@ -86,6 +86,8 @@ ONES = torch.ones(2, 1)
         (lambda: LinearGaussianSequence(ONES, ONES * float("nan")), ValueError, "dynamic_weight must be a finite"),
         (lambda: LinearGaussianSequence(ONES, torch.ones(3, 1)), ValueError, "a row a pixel each, got 2 and 3 rows"),
         (lambda: LinearGaussianSequence(ONES, ONES, scale=0.0), ValueError, "scale must be a finite number above 0"),
+        (lambda: LinearGaussianSequence(ONES, ONES, offset="dark"), TypeError, "offset must be a finite number, got"),
+        (lambda: LinearGaussianSequence(ONES, ONES, offset=float("nan")), ValueError, "offset must be .* got nan"),
         (lambda: LinearGaussianSequence(ONES, ONES, 1.0), ValueError, "autocorrelation must be above -1 and below 1"),
         (
             lambda: LinearGaussianSequence(ONES, ONES, frame_shape=(1, 3, 3)),
