@@ -45,7 +45,7 @@ def encode(
         Site name to tensor: batch and event shape of the site (f (B, S), z (B, T, D)), with a leading N for draws.
 
     Raises:
-        TypeError: If x is not a floating-point tensor.
+        TypeError: If x is not a floating-point tensor, or a number is not an int.
         ValueError: If x has another shape, is not within [0, 1], or a number is not positive; if given a model; if
             given `num_views` beside `num_samples`, or for a guide without random views.
 

@@ -26,8 +26,8 @@ class FrameDiscriminator(nn.Module):
     Args:
         frame_shape: (C, H, W); H = W, a power of two of at least 8.
         base_channels: Channels after the first convolution.
-        feature_layer: After which convolution the features are read, counted from 1; None for the last but one (the
-            first where there is one alone): 8 x 8 pixels.
+        feature_layer: After which convolution the features are read, counted from 1; None for the last but one, of
+            8 x 8 pixels (frames of 8 x 8 have one convolution alone: 4 x 4).
 
     Shape:
         (..., C, H, W) to logits (...) and features (..., channels, height, width).
