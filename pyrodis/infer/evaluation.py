@@ -162,6 +162,9 @@ def exchange_scores(decodings: Decodings, dataset: Any, dynamic: Sequence[str] =
         "fid/real_halves", that between two random halves of the real clips: what no difference looks like, on half as
         many clips. A judge's features are its own, so it cannot be compared with a distance in Inception's.
 
+    Raises:
+        ValueError: If there are fewer than 4 clips.
+
     Example:
         >>> exchange_scores(decodings, dataset)["static_swapped/action"].value  # doctest: +SKIP
         1.0
@@ -248,9 +251,10 @@ def _features(judge: Judge, clips: torch.Tensor) -> torch.Tensor:
 
 def _frechet_scores(features: dict[str, torch.Tensor]) -> dict[str, Score]:
     real = features["real"]
+    if len(real) < 4:
+        raise ValueError(f"a test set must have at least 4 clips, two for each half, got {len(real)}; score more clips")
     scores = {f"fid/{row}": frechet_distance(value, real) for row, value in features.items() if row != "real"}
-    order = np.random.default_rng(0).permutation(len(real))
-    halves = np.array_split(order, 2)
+    halves = np.array_split(np.random.default_rng(0).permutation(len(real)), 2)
     return scores | {"fid/real_halves": frechet_distance(real[halves[0]], real[halves[1]])}
 
 

@@ -68,6 +68,8 @@ def test_frechet_scores_measure_each_row_and_the_floor_of_real_halves() -> None:
     assert scores["fid/reconstruction"].value < 0.1
     assert 0 < scores["fid/real_halves"].value < 0.1
     assert scores["fid/real_halves"].num == 300
+    with pytest.raises(ValueError, match="a test set must have at least 4 clips, two for each half, got 3"):
+        _frechet_scores({"real": real[:3], "reconstruction": same[:3]})
     assert all(score.ceiling == 0 for score in scores.values())
 
 
