@@ -46,6 +46,8 @@ ROWS: dict[str, list[str]] = {
     "short-shuffle": _short("--static-view", "shuffle"),
     "short-single-frame": _short("--static-view", "single-frame"),
     "short-static-dim-64": _short("--static-dim", "64"),
+    "short-static-dim-8": _short("--static-dim", "8"),
+    "short-dynamic-dim-8": _short("--dynamic-dim", "8"),
     # One thing added to the plain model.
     "short-plain-kl-f-8": _short("--plain", "--kl-weight-f", "8"),
     "short-plain-contrast": _short("--plain", "--recipe", "contrast", "--recipe-weight", "10"),
@@ -105,6 +107,8 @@ SHORT_ROWS = {
     "short-shuffle": "f sees frames of shuffled 8 x 8 patches, in order",
     "short-gray": "z sees random gray in place of tones",
     "short-static-dim-64": "f of 64 dimensions in place of 16",
+    "short-static-dim-8": "f of 8 dimensions in place of 16",
+    "short-dynamic-dim-8": "z of 8 dimensions in place of 32",
     "short-learned-scale": "the pixels' scale is learned",
     "short-similarity": "with a learned similarity, weight 100",
     "short-plain": "plain: f and z see the frames and learn together",
