@@ -85,7 +85,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Minutes on two cores.
     "default": SHARED | {"base_channels": 24, "hidden_dim": 128, "num_epochs": 20},
     # The same recipe with more channels and more passes.
-    "best": SHARED | {"base_channels": 32, "hidden_dim": 256, "num_epochs": 80},
+    "best": SHARED | {"base_channels": 32, "hidden_dim": 256, "num_epochs": 48},
     # The document's sizes, network and loss (the network it describes feeds no sample back); for a GPU.
     "paper": SHARED
     | PLAIN

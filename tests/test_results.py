@@ -33,7 +33,9 @@ def results() -> ModuleType:
 def test_tables_are_those_of_the_stored_rows(results: ModuleType, page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf8")
     assert "<!-- results:main -->" in text
-    assert results.write_blocks(text) == text, f"run python docs/results/dsvae_sprites.py --table-only --write for {page}"
+    assert results.write_blocks(text) == text, (
+        f"run python docs/results/dsvae_sprites.py --table-only --write for {page}"
+    )
 
 
 def test_the_page_of_the_paper_holds_every_table(results: ModuleType) -> None:

@@ -90,6 +90,9 @@ def score_shown_frames(model: nn.Module, shown: Shown) -> ShownFrames:
     The codes of hidden frames keep their prior, so what is trained with it is a bound of the evidence of the shown
     frames. What the guide sees of a hidden frame is up to the clips: give it clips with black in those places.
 
+    A run that is fitted with it is saved as this module: load it with `load(run, model=score_shown_frames(...),
+    guide=...)`, objects of one's own making.
+
     Args:
         model: A model whose site "x" has independent pixels.
         shown: True where a frame is observed; or a function from clips to that, such as

@@ -228,14 +228,14 @@ def _mean_over_views(guide: nn.Module, x: torch.Tensor, num_views: int) -> Laten
 
 
 def _random_views(guide: nn.Module) -> list[Any]:
-    """All parts of a guide's views that draw from a seed of their own; a part of two views stands there twice."""
+    """All parts of a guide's views that draw from their own seed in eval mode; a part of two views stands there twice."""
     return [
         part
         for module in guide.modules()
         for name in ("static_view", "dynamic_view")
         if isinstance(view := getattr(module, name, None), nn.Module)
         for part in view.modules()
-        if hasattr(part, "seed")
+        if hasattr(part, "seed") and not getattr(part, "all_in_eval", False)
     ]
 
 

@@ -85,7 +85,11 @@ def test_seeds_are_restored_after_an_error() -> None:
     assert (guide.static_view.seed, guide.dynamic_view.seed) == (0, 4)
 
 
-@pytest.mark.parametrize("views", [{}, {"static_view": GaussianBlur(1.0)}], ids=["none", "fixed"])
+@pytest.mark.parametrize(
+    "views",
+    [{}, {"static_view": GaussianBlur(1.0)}, {"static_view": SubsetFrames(2)}],
+    ids=["none", "fixed", "all in eval"],
+)
 def test_refuses_guides_without_random_views(views: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="num_views needs a guide with random views, got FullGuide without any"):
         encode(make_guide(FullGuide, **views), make_clips(2), num_views=2)
