@@ -228,7 +228,7 @@ def _mean_over_views(guide: nn.Module, x: torch.Tensor, num_views: int) -> Laten
 
 
 def _random_views(guide: nn.Module) -> list[Any]:
-    """All parts of a guide's views that draw from their own seed in eval mode; a part of two views stands there twice."""
+    """All parts of a guide's views that draw in eval mode; a part of two views stands there twice."""
     return [
         part
         for module in guide.modules()
