@@ -4,7 +4,8 @@
 
 Each round makes one batch as `pyrodis.fit` does and then runs one step of a plain DSVAE of 24 base channels on it
 (forward, backward, Adam, bfloat16), so that the machine's drift hits both alike. Printed: the median over rounds of
-data time over step time, with a 95 % bootstrap interval, and how resident memory grows from before the data set to after its first clip.
+data time over step time, with a 95 % bootstrap interval, and how resident memory grows from before the data set to
+after its first clip.
 """
 
 from __future__ import annotations
