@@ -35,7 +35,7 @@ from pyrodis.infer import (
 from pyrodis.infer.evaluation import decode_exchanges, exchange_scores, pair_table
 from pyrodis.infer.judge import train_judge
 from pyrodis.metrics import Score, proportion_score, two_sided_wanted
-from pyrodis.models import DSVAE, LSTMPrior, NormalPixels, StandardPrior
+from pyrodis.models import DSVAE, LSTMPrior, MixtureStartPrior, NormalPixels, StandardPrior
 from pyrodis.nn import (
     ConvDecoder,
     ConvEncoder,
@@ -56,6 +56,7 @@ from pyrodis.options import add_shared_options, run_script
 from pyrodis.plotting import score_table
 
 GUIDES = {"full": FullGuide, "factorized": FactorizedGuide, "framewise": FramewiseGuide, "smoothing": SmoothingGuide}
+PRIORS = {"lstm": LSTMPrior, "mixture": MixtureStartPrior, "standard": StandardPrior}
 STATIC_VIEWS = ("none", "patches", "shuffle", "single-frame")
 DYNAMIC_VIEWS = {"none": None, "tones": RandomTones, "gray": RandomGray}
 RECIPES = ("none", "mutual-information", "density-ratio", "contrast", "reencoding", "subtract-mean")
@@ -158,8 +159,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     option(
         "--prior",
-        choices=("lstm", "standard"),
-        help="prior of z: teacher-forced LSTM or independent N(0, I) (default: lstm)",
+        choices=PRIORS,
+        help="prior of z: teacher-forced LSTM, the same from one of 32 starts, or independent N(0, I) (default: lstm)",
     )
     option("--static-dim", type=int, help="dimensions of f (default: 16)")
     option("--dynamic-dim", type=int, help="dimensions of each z_t (default: 32)")
@@ -283,7 +284,8 @@ def make_pair(options: argparse.Namespace, frame_shape: tuple[int, int, int], nu
         options.channel_growth,
         output_bias=options.output_bias,
     )
-    prior = LSTMPrior(dynamic_dim, options.hidden_dim) if options.prior == "lstm" else StandardPrior(dynamic_dim)
+    sizes = (dynamic_dim,) if options.prior == "standard" else (dynamic_dim, options.hidden_dim)
+    prior = PRIORS[options.prior](*sizes)
     likelihood = NormalPixels(options.scale, options.learn_scale)
     model = DSVAE(decoder, prior, likelihood, static_dim, dynamic_dim, num_frames)
     guide = GUIDES[options.guide](

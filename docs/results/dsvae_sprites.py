@@ -48,6 +48,7 @@ ROWS: dict[str, list[str]] = {
     "short-static-dim-64": _short("--static-dim", "64"),
     "short-static-dim-8": _short("--static-dim", "8"),
     "short-dynamic-dim-8": _short("--dynamic-dim", "8"),
+    "short-mixture": _short("--prior", "mixture"),
     # One thing added to the plain model.
     "short-plain-kl-f-8": _short("--plain", "--kl-weight-f", "8"),
     "short-plain-contrast": _short("--plain", "--recipe", "contrast", "--recipe-weight", "10"),
@@ -109,6 +110,7 @@ SHORT_ROWS = {
     "short-static-dim-64": "f of 64 dimensions in place of 16",
     "short-static-dim-8": "f of 8 dimensions in place of 16",
     "short-dynamic-dim-8": "z of 8 dimensions in place of 32",
+    "short-mixture": "the prior of z starts in a mixture",
     "short-learned-scale": "the pixels' scale is learned",
     "short-similarity": "with a learned similarity, weight 100",
     "short-plain": "plain: f and z see the frames and learn together",

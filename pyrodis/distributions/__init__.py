@@ -1,5 +1,6 @@
 """Distributions over whole sequences."""
 
 from pyrodis.distributions.autoregressive_normal import AutoregressiveNormal
+from pyrodis.distributions.mixture_start import MixtureStart
 
-__all__ = ["AutoregressiveNormal"]
+__all__ = ["AutoregressiveNormal", "MixtureStart"]

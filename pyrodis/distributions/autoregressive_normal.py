@@ -131,6 +131,22 @@ class AutoregressiveNormal(TorchDistribution):
         """
         return self._unroll(torch.Size(), draw=False)[0]
 
+    def continue_from(self, start: torch.Tensor, draw: bool = True) -> torch.Tensor:
+        """Return sequences that go on from given first frames: draws, or the path of conditional means.
+
+        Args:
+            start: First frames.
+            draw: Whether the other frames are drawn, or each the mean given those before.
+
+        Shape:
+            start: (..., D), whose leading dimensions end with the batch shape.
+
+        Returns:
+            Sequences (..., T, D) with the first frames as given.
+        """
+        sample_shape = start.shape[: start.ndim - 1 - len(self.batch_shape)]
+        return self._unroll(sample_shape, draw=draw, start=start)[0]
+
     def conditional(self, value: torch.Tensor) -> Independent:
         """Return the product of the frames' normals given the frames before them, as one normal over (T, D).
 
@@ -177,7 +193,9 @@ class AutoregressiveNormal(TorchDistribution):
             return None
         return self.context.expand(*shape, *self.context.shape[-2:]).reshape(-1, *self.context.shape[-2:])
 
-    def _unroll(self, sample_shape: torch.Size, draw: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _unroll(
+        self, sample_shape: torch.Size, draw: bool, start: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         shape = sample_shape + self.batch_shape
         context = self._flat_context(shape)
         like = next(self.transition.parameters())
@@ -189,6 +207,8 @@ class AutoregressiveNormal(TorchDistribution):
         for t in range(self.num_frames):
             loc, scale, state = self.transition.step(z, None if context is None else context[:, t], state)
             z = loc if noise is None else loc + scale * noise[:, t]
+            if t == 0 and start is not None:
+                z = start.expand(*shape, dim).reshape(num, dim)
             steps.append((z, loc, scale))
         value, loc, scale = (torch.stack(part, dim=1).reshape(shape + self.event_shape) for part in zip(*steps))
         return value, loc, scale

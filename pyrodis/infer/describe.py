@@ -15,6 +15,7 @@ BUILT_IN: dict[str, str] = {
     "DSVAE": "pyrodis.models",
     "StandardPrior": "pyrodis.models",
     "LSTMPrior": "pyrodis.models",
+    "MixtureStartPrior": "pyrodis.models",
     "StationaryPrior": "pyrodis.models",
     "NormalPixels": "pyrodis.models",
     "BernoulliPixels": "pyrodis.models",

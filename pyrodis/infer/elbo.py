@@ -52,6 +52,7 @@ class NamedELBO(ELBO):
     $$\mathrm{KL}_z = \sum_t \mathrm{KL}\bigl(q(z_t \mid z_{<t}, \cdot) \,\|\, p(z_t \mid z_{<t})\bigr),$$
 
     at the sampled z_{<t}: an unbiased estimate of the KL of the sequences, with much less noise in its gradient.
+    A prior with a method `conditional_kl` says itself which part is in closed form.
     `pyro.infer.TraceMeanField_ELBO` does so for registered pairs alone. A pair without closed form falls back to Monte
     Carlo; `Terms.analytic` says which did not.
 
@@ -184,6 +185,8 @@ class NamedELBO(ELBO):
         q, p = guide_site["fn"], model_site["fn"]
         if self.analytic:
             try:
+                if hasattr(p, "conditional_kl"):
+                    return _masked_sum(p.conditional_kl(_conditional(q, value), value), mask), False
                 return _masked_sum(kl_divergence(_conditional(q, value), _conditional(p, value)), mask), True
             except NotImplementedError:
                 pass

@@ -3,7 +3,7 @@
 from pyrodis.models.dsvae import DSVAE
 from pyrodis.models.likelihoods import BernoulliPixels, NormalPixels
 from pyrodis.models.linear_gaussian import LinearGaussianSequence
-from pyrodis.models.priors import LSTMPrior, StandardPrior
+from pyrodis.models.priors import LSTMPrior, MixtureStartPrior, StandardPrior
 from pyrodis.models.stationary_prior import StationaryPrior
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "BernoulliPixels",
     "LSTMPrior",
     "LinearGaussianSequence",
+    "MixtureStartPrior",
     "NormalPixels",
     "StandardPrior",
     "StationaryPrior",

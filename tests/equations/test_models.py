@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, Normal
 
-from pyrodis.models import BernoulliPixels, LSTMPrior, NormalPixels, StandardPrior
+from pyrodis.models import BernoulliPixels, LSTMPrior, MixtureStartPrior, NormalPixels, StandardPrior
 from pyrodis.models.likelihoods import SharedScaleNormal
 from tests.equations import by_hand
 from tests.pairs import PRIORS, make_clips, make_latents, make_model
@@ -143,3 +143,35 @@ def test_shared_scale_normal_is_the_normal_of_torch() -> None:
     assert wide.rsample().shape == (2, 4, 3)
     with pytest.raises(ValueError, match=r"shared_scale must be one number.*got \(3,\)"):
         SharedScaleNormal(loc, torch.ones(3))
+
+
+def test_mixture_start_density() -> None:
+    torch.manual_seed(0)
+    prior, z = MixtureStartPrior(2, hidden_dim=4, num_starts=3).double(), torch.randn(5, 4, 2, dtype=torch.float64)
+    with torch.no_grad():
+        prior.logits.copy_(torch.randn(3))
+        prior.log_scale.copy_(torch.randn(3, 2))
+    weights = prior.logits.exp() / prior.logits.exp().sum()
+    first = sum(
+        weights[k] * by_hand.normal_log_prob(z[:, 0], prior.loc[k], prior.log_scale[k].exp()).sum(-1).exp()
+        for k in range(3)
+    ).log()
+    loc, scale = by_hand.autoregression(prior.transition, z, None)
+    later = by_hand.normal_log_prob(z, loc, scale)[:, 1:].sum((-2, -1))
+    torch.testing.assert_close(prior(4).log_prob(z), first + later)
+
+
+def test_divergence_given_the_past_from_its_closed_parts() -> None:
+    torch.manual_seed(0)
+    prior, z = MixtureStartPrior(2, hidden_dim=4, num_starts=3).double(), torch.randn(5, 4, 2, dtype=torch.float64)
+    mean, deviation = torch.randn(5, 4, 2, dtype=torch.float64), 0.2 + torch.rand(5, 4, 2, dtype=torch.float64)
+    loc, scale = by_hand.autoregression(prior.transition, z, None)
+    kl = (scale / deviation).log() + (deviation**2 + (mean - loc) ** 2) / (2 * scale**2) - 0.5
+    entropy = (0.5 * math.log(2 * math.pi * math.e) + deviation.log())[:, 0].sum(-1)
+    parts = [
+        w + Normal(m, s.exp()).log_prob(z[:, 0]).sum(-1) for w, m, s in zip(prior.logits, prior.loc, prior.log_scale)
+    ]
+    first = torch.logsumexp(torch.stack(parts), 0) - torch.logsumexp(prior.logits, 0)
+    expected = kl[:, 1:].sum((-2, -1)) - entropy - first
+    q = torch.distributions.Independent(Normal(mean, deviation), 2)
+    torch.testing.assert_close(prior(4).conditional_kl(q, z), expected)
