@@ -41,7 +41,7 @@ class SharedScaleNormal(Normal):
         self.shared_scale = shared_scale
         super().__init__(loc, shared_scale, validate_args=validate_args)
 
-    def expand(self, batch_shape: torch.Size, _instance: Any = None) -> SharedScaleNormal:
+    def expand(self, batch_shape: torch.Size | list[int] | tuple[int, ...], _instance: Any = None) -> SharedScaleNormal:
         """Return the same distribution of a larger batch shape.
 
         Args:
