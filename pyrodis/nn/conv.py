@@ -76,14 +76,8 @@ class ConvEncoder(nn.Module):
         Returns:
             Tensor of shape (..., feature_dim), in full precision.
         """
-        if frames.shape[-3:] != self.frame_shape:
-            raise ValueError(
-                f"frames must have shape (..., C, H, W) = (..., {', '.join(map(str, self.frame_shape))}), "
-                f"got {tuple(frames.shape)}; resize them or build the encoder for their frame_shape"
-            )
-        check_frame_dtype("frames", frames, self.linear.weight)
         leading = frames.shape[:-3]
-        flat = frames.reshape(-1, *self.frame_shape).contiguous(memory_format=torch.channels_last)
+        flat = flatten_frames(frames, self.frame_shape, self.linear.weight)
         features = self.linear(self.convolutions(flat).flatten(1))
         return full_precision(nn.functional.leaky_relu(features, _SLOPE)).reshape(*leading, -1)
 
@@ -203,6 +197,34 @@ def check_frame_shape(frame_shape: Sequence[int]) -> tuple[int, int, int]:
             f"frame_shape must be (C, H, W) with H = W a power of two of at least 8, got {shape}; resize the frames"
         )
     return shape  # type: ignore[return-value]
+
+
+def flatten_frames(frames: torch.Tensor, frame_shape: tuple[int, int, int], weight: torch.Tensor) -> torch.Tensor:
+    """Return frames as one batch in the layout that convolutions like, if they are of the shape a network is built for.
+
+    Args:
+        frames: Tensor of shape (..., C, H, W).
+        frame_shape: (C, H, W) of the network.
+        weight: A weight of the network.
+
+    Returns:
+        Tensor of shape (N, C, H, W), channels last.
+
+    Raises:
+        TypeError: If frames or weight are of double precision and the other is not.
+        ValueError: If the frames have another shape.
+
+    Example:
+        >>> flatten_frames(torch.zeros(2, 5, 1, 8, 8), (1, 8, 8), torch.zeros(1)).shape
+        torch.Size([10, 1, 8, 8])
+    """
+    if frames.shape[-3:] != frame_shape:
+        raise ValueError(
+            f"frames must have shape (..., C, H, W) = (..., {', '.join(map(str, frame_shape))}), "
+            f"got {tuple(frames.shape)}; resize them or build the network for their frame_shape"
+        )
+    check_frame_dtype("frames", frames, weight)
+    return frames.reshape(-1, *frame_shape).contiguous(memory_format=torch.channels_last)
 
 
 def check_frame_dtype(name: str, value: torch.Tensor, weight: torch.Tensor) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from pyrodis.nn.conv import _SLOPE, _widths, check_frame_dtype, check_frame_shape
+from pyrodis.nn.conv import _SLOPE, _widths, check_frame_shape, flatten_frames
 from pyrodis.ops import check_positive_int, full_precision
 
 
@@ -77,14 +77,8 @@ class FrameDiscriminator(nn.Module):
         Returns:
             Logits (...), positive for real, and features (..., channels, height, width), both in full precision.
         """
-        if frames.shape[-3:] != self.frame_shape:
-            raise ValueError(
-                f"frames must have shape (..., C, H, W) = (..., {', '.join(map(str, self.frame_shape))}), "
-                f"got {tuple(frames.shape)}; resize them or build the discriminator for their frame_shape"
-            )
-        check_frame_dtype("frames", frames, next(self.parameters()))
         leading = frames.shape[:-3]
-        flat = frames.reshape(-1, *self.frame_shape).contiguous(memory_format=torch.channels_last)
+        flat = flatten_frames(frames, self.frame_shape, next(self.parameters()))
         features = self.below(flat)
         logits = full_precision(self.above(features))
         return logits.reshape(leading), full_precision(features).reshape(*leading, *features.shape[1:])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from pyrodis.nn.conv import _SLOPE, check_frame_dtype, check_frame_shape
+from pyrodis.nn.conv import _SLOPE, check_frame_shape, flatten_frames
 from pyrodis.ops import check_positive_int, full_precision
 
 
@@ -79,12 +79,6 @@ class PatchEncoder(nn.Module):
         Returns:
             Tensor of shape (..., feature_dim), in full precision.
         """
-        if frames.shape[-3:] != self.frame_shape:
-            raise ValueError(
-                f"frames must have shape (..., C, H, W) = (..., {', '.join(map(str, self.frame_shape))}), "
-                f"got {tuple(frames.shape)}; resize them or build the encoder for their frame_shape"
-            )
-        check_frame_dtype("frames", frames, self.norm.weight)
-        flat = frames.reshape(-1, *self.frame_shape).contiguous(memory_format=torch.channels_last)
+        flat = flatten_frames(frames, self.frame_shape, self.norm.weight)
         features = self.norm(full_precision(self.patches(flat).amax(dim=(-2, -1))))
         return full_precision(features).reshape(*frames.shape[:-3], -1)
