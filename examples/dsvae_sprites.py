@@ -454,6 +454,8 @@ def main(options: argparse.Namespace) -> None:
     held_out = split_held_out(options, data)
     model, guide = make_pair(options, data["test"].frame_shape, data["test"].num_frames)
     settings = make_settings(options)
+    if options.num_views is not None:  # a mistake in it should not wait for the end of the training
+        pyrodis.encode(guide, data["test"][0]["x"].unsqueeze(0), num_views=options.num_views)
     if options.preset == "paper" and not options.smoke_test and device_of(options).type == "cpu":
         say_hours(model, guide, torch.stack([data["fit"][i]["x"] for i in range(4)]), settings, len(data["fit"]))
     run = Path(options.output)
