@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from pyro.infer import ELBO
 from pyro.poutine.replay_messenger import ReplayMessenger
-from torch.distributions import kl_divergence
+from torch.distributions import Independent, kl_divergence
 
 from pyrodis.infer.sites import get_trace, is_factor, latent_sites, sample_sites
 
@@ -47,7 +47,8 @@ class NamedELBO(ELBO):
 
     With `analytic=False` every KL term is the Monte Carlo estimate log q - log p, and the objective is that of
     `pyro.infer.Trace_ELBO`, number for number. With `analytic=True` a term is computed in closed form where torch has
-    the KL registered, and frame by frame where a sequence is normal given the frames before:
+    the KL of the two distributions registered, and else frame by frame where a sequence is normal given the frames
+    before:
 
     $$\mathrm{KL}_z = \sum_t \mathrm{KL}\bigl(q(z_t \mid z_{<t}, \cdot) \,\|\, p(z_t \mid z_{<t})\bigr),$$
 
@@ -184,12 +185,11 @@ class NamedELBO(ELBO):
         value, mask = guide_site["value"], model_site["mask"]
         q, p = guide_site["fn"], model_site["fn"]
         if self.analytic:
-            try:
-                if hasattr(p, "conditional_kl"):
-                    return _masked_sum(p.conditional_kl(_conditional(q, value), value), mask), False
-                return _masked_sum(kl_divergence(_conditional(q, value), _conditional(p, value)), mask), True
-            except NotImplementedError:
-                pass
+            for closed_form in (_whole_kl, _conditional_kl):
+                try:
+                    return _masked_sum(closed_form(q, p, value), mask), not hasattr(p, "conditional_kl")
+                except NotImplementedError:
+                    pass
         return _masked_sum(q.log_prob(value) - p.log_prob(value), mask), False
 
 
@@ -209,8 +209,25 @@ class _CheckedReplay(ReplayMessenger):
             )
 
 
+def _whole_kl(q: Any, p: Any, value: torch.Tensor) -> torch.Tensor:
+    """The KL of two distributions that torch knows the KL of."""
+    return kl_divergence(q, p)
+
+
+def _conditional_kl(q: Any, p: Any, value: torch.Tensor) -> torch.Tensor:
+    """The KL frame by frame, given the frames before."""
+    if hasattr(p, "conditional_kl"):
+        return p.conditional_kl(_conditional(q, value), value)
+    return kl_divergence(_conditional(q, value), _conditional(p, value))
+
+
 def _conditional(fn: Any, value: torch.Tensor) -> Any:
-    return fn.conditional(value) if hasattr(fn, "conditional") else fn
+    """The product of the frames' distributions given the frames before, which alone may be compared frame by frame."""
+    if hasattr(fn, "conditional"):
+        return fn.conditional(value)
+    if isinstance(fn, Independent):
+        return fn
+    raise NotImplementedError
 
 
 def _weight(site: Any) -> float:
