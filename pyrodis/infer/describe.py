@@ -13,6 +13,7 @@ __all__ = ["BUILT_IN", "SEQUENTIAL", "build", "describe"]
 
 BUILT_IN: dict[str, str] = {
     "DSVAE": "pyrodis.models",
+    "BetaVAE": "pyrodis.models",
     "StandardPrior": "pyrodis.models",
     "LSTMPrior": "pyrodis.models",
     "MixtureStartPrior": "pyrodis.models",
@@ -23,6 +24,7 @@ BUILT_IN: dict[str, str] = {
     "FactorizedGuide": "pyrodis.guides",
     "FramewiseGuide": "pyrodis.guides",
     "SmoothingGuide": "pyrodis.guides",
+    "MeanFieldGuide": "pyrodis.guides",
     "ConvEncoder": "pyrodis.nn",
     "ConvDecoder": "pyrodis.nn",
     "PatchEncoder": "pyrodis.nn",

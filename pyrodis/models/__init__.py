@@ -1,5 +1,6 @@
 """Generative programs p(x, latents)."""
 
+from pyrodis.models.beta_vae import BetaVAE
 from pyrodis.models.dsvae import DSVAE
 from pyrodis.models.likelihoods import BernoulliPixels, NormalPixels
 from pyrodis.models.linear_gaussian import LinearGaussianSequence
@@ -9,6 +10,7 @@ from pyrodis.models.stationary_prior import StationaryPrior
 __all__ = [
     "DSVAE",
     "BernoulliPixels",
+    "BetaVAE",
     "LSTMPrior",
     "LinearGaussianSequence",
     "MixtureStartPrior",

@@ -7,7 +7,8 @@ import torch
 from pyro.distributions import Normal
 from torch import nn
 
-from pyrodis.ops import check_frames_shape, check_positive_int, register_parameters
+from pyrodis.models._sizes import check_size, clip_sizes
+from pyrodis.ops import check_positive_int, register_parameters
 
 
 class DSVAE(nn.Module):
@@ -70,8 +71,8 @@ class DSVAE(nn.Module):
         self.static_dim = check_positive_int("static_dim", static_dim)
         self.dynamic_dim = check_positive_int("dynamic_dim", dynamic_dim)
         self.num_frames = check_positive_int("num_frames", num_frames)
-        _check_size("decoder", "code_dim", decoder, "static_dim + dynamic_dim", static_dim + dynamic_dim)
-        _check_size("prior", "dynamic_dim", prior, "dynamic_dim", dynamic_dim)
+        check_size("decoder", "code_dim", decoder, "static_dim + dynamic_dim", static_dim + dynamic_dim)
+        check_size("prior", "dynamic_dim", prior, "dynamic_dim", dynamic_dim)
         self.register_buffer("zero", torch.zeros(()), persistent=False)
 
     def forward(self, x: torch.Tensor | None = None, batch_size: int | None = None) -> dict[str, torch.Tensor]:
@@ -85,12 +86,8 @@ class DSVAE(nn.Module):
             "f" (B, S), "z" (B, T, D), "x" (B, T, C, H, W), and "reconstruction", the mean of x given f and z.
         """
         register_parameters(self)
-        if x is not None:
-            batch_size, num_frames = check_frames_shape(x, getattr(self.decoder, "frame_shape", None)).shape[:2]
-        elif batch_size is None:
-            raise ValueError("pass clips x, or batch_size to draw clips from the prior; got neither")
-        else:
-            batch_size, num_frames = check_positive_int("batch_size", batch_size), self.num_frames
+        frame_shape = getattr(self.decoder, "frame_shape", None)
+        batch_size, num_frames = clip_sizes(x, batch_size, frame_shape, self.num_frames)
         with pyro.plate("data", batch_size, dim=-1):
             standard = Normal(self.zero, self.zero + 1, validate_args=False)
             f = pyro.sample("f", standard.expand([self.static_dim]).to_event(1))
@@ -98,13 +95,6 @@ class DSVAE(nn.Module):
             pixels = self.likelihood(self.decoder(join_codes(f, z))).to_event(4)
             drawn = pyro.sample("x", pixels, obs=x)
         return {"f": f, "z": z, "x": drawn, "reconstruction": pixels.mean}
-
-
-def _check_size(part: str, attribute: str, module: nn.Module, name: str, size: int) -> None:
-    """Raise unless a part that tells its size has the size that the model needs."""
-    found = getattr(module, attribute, size)
-    if found != size:
-        raise ValueError(f"{part}.{attribute} must be {name} = {size}, got {found}; build the {part} with {size}")
 
 
 def join_codes(f: torch.Tensor, z: torch.Tensor) -> torch.Tensor:

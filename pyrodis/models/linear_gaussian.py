@@ -12,6 +12,7 @@ from pyro.distributions import Normal
 from torch import nn
 from torch.distributions import MultivariateNormal
 
+from pyrodis.models._sizes import clip_sizes
 from pyrodis.models.stationary_prior import StationaryPrior
 from pyrodis.ops import check_frames_shape, check_positive_int, check_positive_number, register_parameters
 
@@ -101,12 +102,7 @@ class LinearGaussianSequence(nn.Module):
             "f" (B, S), "z" (B, T, D), "x" (B, T, C, H, W), and "reconstruction", the mean of x given f and z.
         """
         register_parameters(self)
-        if x is not None:
-            batch_size, num_frames = check_frames_shape(x, self.frame_shape).shape[:2]
-        elif batch_size is None:
-            raise ValueError("pass clips x, or batch_size to draw clips from the prior; got neither")
-        else:
-            batch_size, num_frames = check_positive_int("batch_size", batch_size), self.num_frames
+        batch_size, num_frames = clip_sizes(x, batch_size, self.frame_shape, self.num_frames)
         with pyro.plate("data", batch_size, dim=-1):
             standard = Normal(self.zero, self.zero + 1, validate_args=False)
             f = pyro.sample("f", standard.expand([self.static_dim]).to_event(1))

@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EQUATIONS = {
     "AutoregressiveNormal": ["test_autoregressive_normal_density"],
     "BernoulliPixels": ["test_bernoulli_pixels_density"],
+    "BetaVAE": ["test_higgins_beta_vae_joint_density"],
     "BidirectionalLSTM": ["test_bidirectional_lstm_reads_the_past_and_the_future"],
     "DSVAE": ["test_li_mandt_dsvae_generative_process", "test_li_mandt_dsvae_joint_density"],
     "DensityRatio": ["test_kim_mnih_density_ratio_and_cross_entropy"],
@@ -27,6 +28,7 @@ EQUATIONS = {
     "LearnedSimilarity": ["test_larsen_learned_similarity_and_adversarial_losses"],
     "LocScale": ["test_loc_scale_is_linear_and_softplus_with_a_floor"],
     "MeanReader": ["test_mean_reader_is_a_network_on_the_mean"],
+    "MeanFieldGuide": ["test_kingma_welling_mean_field_factorization"],
     "MixtureStart": ["test_mixture_start_density"],
     "MixtureStartPrior": ["test_mixture_start_density"],
     "NamedELBO": ["test_kingma_welling_elbo_from_closed_forms", "test_chung_per_frame_kl_at_the_sampled_path"],
