@@ -27,6 +27,7 @@ BUILT_IN: dict[str, str] = {
     "MeanFieldGuide": "pyrodis.guides",
     "ConvEncoder": "pyrodis.nn",
     "ConvDecoder": "pyrodis.nn",
+    "BroadcastDecoder": "pyrodis.nn",
     "PatchEncoder": "pyrodis.nn",
     "BidirectionalLSTM": "pyrodis.nn",
     "MeanReader": "pyrodis.nn",

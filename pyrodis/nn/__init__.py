@@ -1,5 +1,6 @@
 """Networks, and views of frames: tensors in and tensors out; no probabilistic programming here."""
 
+from pyrodis.nn.broadcast_decoder import BroadcastDecoder
 from pyrodis.nn.color_views import RandomGray, RandomTones, Silhouette
 from pyrodis.nn.conv import ConvDecoder, ConvEncoder
 from pyrodis.nn.detail_views import Downsample, GaussianBlur
@@ -14,6 +15,7 @@ from pyrodis.nn.views import PatchShuffle, RandomCrop, RandomShift
 
 __all__ = [
     "BidirectionalLSTM",
+    "BroadcastDecoder",
     "ConvDecoder",
     "ConvEncoder",
     "Downsample",

@@ -15,6 +15,7 @@ EQUATIONS = {
     "BernoulliPixels": ["test_bernoulli_pixels_density"],
     "BetaVAE": ["test_higgins_beta_vae_joint_density"],
     "BidirectionalLSTM": ["test_bidirectional_lstm_reads_the_past_and_the_future"],
+    "BroadcastDecoder": ["test_watters_broadcast_is_a_convolution_of_the_tiled_code"],
     "DSVAE": ["test_li_mandt_dsvae_generative_process", "test_li_mandt_dsvae_joint_density"],
     "DensityRatio": ["test_kim_mnih_density_ratio_and_cross_entropy"],
     "Downsample": ["test_downsample_averages_blocks"],

@@ -10,7 +10,7 @@ from torch.nn.functional import conv1d
 
 from pyrodis.guides.static_posterior import StaticPosterior
 from pyrodis.infer.judge import Judge
-from pyrodis.nn import BidirectionalLSTM, LocScale, MeanReader, PatchEncoder, RecurrentTransition
+from pyrodis.nn import BidirectionalLSTM, BroadcastDecoder, LocScale, MeanReader, PatchEncoder, RecurrentTransition
 from tests.equations import by_hand
 
 
@@ -100,3 +100,18 @@ def test_judge_averages_a_temporal_convolution() -> None:
     classes, probabilities = judge.predict(x)
     torch.testing.assert_close(probabilities, logits[:, :3].exp() / logits[:, :3].exp().sum(1, keepdim=True))
     assert torch.equal(classes, torch.stack([action.argmax(1), color.argmax(1)], 1))
+
+
+def test_watters_broadcast_is_a_convolution_of_the_tiled_code() -> None:
+    torch.manual_seed(0)
+    decoder, codes = BroadcastDecoder(3, (2, 8, 8), channels=4, num_layers=2).double(), torch.randn(5, 3).double()
+    steps = torch.linspace(-1, 1, 8).double()
+    rows, columns = steps[:, None].expand(8, 8), steps[None, :].expand(8, 8)
+    tiled = torch.stack([torch.stack([*(c.expand(8, 8) for c in code), rows, columns]) for code in codes])
+    weight = torch.cat([decoder.code_layer.weight, decoder.coordinate_layer.weight[:, :, 0, 0]], 1)[..., None, None]
+    h = torch.nn.functional.conv2d(tiled, weight, decoder.code_layer.bias)
+    for layer in (decoder.convolutions[1], decoder.convolutions[3]):
+        h = torch.nn.functional.conv2d(torch.where(h > 0, h, 0.2 * h), layer.weight, layer.bias, padding=1)
+    h = torch.where(h > 0, h, 0.2 * h)
+    last = decoder.convolutions[5]
+    torch.testing.assert_close(decoder(codes), torch.nn.functional.conv2d(h, last.weight, last.bias))
