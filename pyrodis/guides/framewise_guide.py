@@ -7,7 +7,7 @@ import torch
 from pyro.distributions import Normal
 from torch import nn
 
-from pyrodis.guides.static_posterior import INITIAL_SCALE, StaticPosterior, feature_dim_of
+from pyrodis.guides.static_posterior import INITIAL_SCALE, feature_dim_of, make_static, sample_static
 from pyrodis.guides.viewed_features import check_dynamic_encoder, check_view, encode_views
 from pyrodis.nn import LocScale
 from pyrodis.ops import check_positive_int, register_parameters
@@ -27,7 +27,7 @@ class FramewiseGuide(nn.Module):
 
     Args:
         encoder: Maps frames (..., C, H, W) to features (..., encoder.feature_dim).
-        static_dim: S.
+        static_dim: S, or None for a guide of a model without f: it has no site "f" then, and z reads x alone.
         dynamic_dim: D.
         hidden_dim: Size of every recurrent state.
         static_view: v_f, a module from frames to frames that `encoder` reads, any number of them, or None.
@@ -59,7 +59,7 @@ class FramewiseGuide(nn.Module):
     def __init__(
         self,
         encoder: nn.Module,
-        static_dim: int = 64,
+        static_dim: int | None = 64,
         dynamic_dim: int = 32,
         hidden_dim: int = 128,
         *,
@@ -70,21 +70,21 @@ class FramewiseGuide(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder = encoder
-        self.static_dim = check_positive_int("static_dim", static_dim)
+        self.static_dim = static_dim
         self.dynamic_dim = check_positive_int("dynamic_dim", dynamic_dim)
         self.hidden_dim = check_positive_int("hidden_dim", hidden_dim)
         self.static_view = check_view("static_view", static_view)
         self.dynamic_view = check_view("dynamic_view", dynamic_view)
         self.dynamic_encoder = check_dynamic_encoder(dynamic_encoder, encoder)
         feature_dim = feature_dim_of(encoder if dynamic_encoder is None else dynamic_encoder)
-        self.static = StaticPosterior(feature_dim_of(encoder), static_dim, hidden_dim, static_reader)
+        self.static = make_static(encoder, static_dim, hidden_dim, static_view, dynamic_encoder, static_reader)
         self.hidden = nn.Sequential(nn.Linear(feature_dim, hidden_dim), nn.Tanh())
         self.head = LocScale(hidden_dim, dynamic_dim, INITIAL_SCALE)
 
     @property
-    def static_reader(self) -> nn.Module:
+    def static_reader(self) -> nn.Module | None:
         """What summarizes the features of all frames for f."""
-        return self.static.reader
+        return None if self.static is None else self.static.reader
 
     def forward(self, x: torch.Tensor, batch_size: int | None = None) -> dict[str, torch.Tensor]:
         """Draw f and z given clips.
@@ -94,14 +94,14 @@ class FramewiseGuide(nn.Module):
             batch_size: Not used; guides and models share one signature.
 
         Returns:
-            "f" (B, S) and "z" (B, T, D).
+            "f" (B, S), if there is one, and "z" (B, T, D).
         """
         register_parameters(self)
         static_features, features = encode_views(
-            x, self.encoder, self.static_view, self.dynamic_view, self.dynamic_encoder
+            x, self.encoder, self.static_view, self.dynamic_view, self.dynamic_encoder, self.static is not None
         )
         with pyro.plate("data", x.shape[0], dim=-1):
-            f = pyro.sample("f", self.static(static_features))
+            codes = sample_static(self.static, static_features)
             loc, scale = self.head(self.hidden(features))
             z = pyro.sample("z", Normal(loc, scale, validate_args=False).to_event(2))
-        return {"f": f, "z": z}
+        return {**codes, "z": z}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyro
 import torch
 from pyro.distributions import Independent, Normal
 from torch import nn
@@ -138,23 +139,85 @@ def feature_dim_of(encoder: nn.Module) -> int:
     return check_positive_int("encoder.feature_dim", getattr(encoder, "feature_dim", None))
 
 
-def join_static(features: torch.Tensor, f: torch.Tensor) -> torch.Tensor:
-    """Append the static code to the features of every frame.
+def make_static(
+    encoder: nn.Module,
+    static_dim: int | None,
+    hidden_dim: int,
+    static_view: nn.Module | None,
+    dynamic_encoder: nn.Module | None,
+    static_reader: nn.Module | None,
+) -> StaticPosterior | None:
+    """Return the factor q(f | x) of a guide, or None for a guide without f.
+
+    Args:
+        encoder: The encoder of f.
+        static_dim: S, or None for no static code.
+        hidden_dim: Size of each direction's state, where there is no reader.
+        static_view: The view of f, None without f.
+        dynamic_encoder: The encoder of z alone, None without f.
+        static_reader: What summarizes the features of all frames, None without f.
+
+    Returns:
+        The factor, or None.
+
+    Raises:
+        TypeError: If static_dim is neither an int nor None, or the reader is no reader.
+        ValueError: If static_dim is not positive, or there is no f but something that is for f alone.
+
+    Example:
+        >>> from pyrodis.nn import ConvEncoder
+        >>> make_static(ConvEncoder((1, 8, 8), 4, base_channels=2), None, 8, None, None, None) is None
+        True
+    """
+    if static_dim is not None:
+        static_dim = check_positive_int("static_dim", static_dim)
+        return StaticPosterior(feature_dim_of(encoder), static_dim, hidden_dim, static_reader)
+    given = {"static_view": static_view, "dynamic_encoder": dynamic_encoder, "static_reader": static_reader}
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(
+                f"{name} must be None without a static code (static_dim=None), got {type(value).__name__}; "
+                "encoder and dynamic_view are what z has"
+            )
+    return None
+
+
+def sample_static(static: StaticPosterior | None, features: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Draw the site "f" inside a guide, if the guide has one.
+
+    Args:
+        static: The factor q(f | x), or None.
+        features: Features of shape (B, T, feature_dim).
+
+    Returns:
+        "f" (B, S), or nothing.
+
+    Example:
+        >>> sample_static(None, torch.zeros(2, 5, 4))
+        {}
+    """
+    return {} if static is None else {"f": pyro.sample("f", static(features))}
+
+
+def join_static(features: torch.Tensor, f: torch.Tensor | None) -> torch.Tensor:
+    """Append the static code, where there is one, to the features of every frame.
 
     Args:
         features: Features of the frames.
-        f: Static codes, which may have more leading dimensions (draws).
+        f: Static codes, which may have more leading dimensions (draws), or None.
 
     Shape:
         features: (B, T, F); f: (..., B, S).
 
     Returns:
-        Tensor of shape (..., B, T, F + S).
+        Tensor of shape (..., B, T, F + S), or the features.
 
     Example:
         >>> join_static(torch.zeros(2, 5, 4), torch.zeros(10, 2, 3)).shape
         torch.Size([10, 2, 5, 7])
     """
+    if f is None:
+        return features
     leading = torch.broadcast_shapes(features.shape[:-2], f.shape[:-1])
     num_frames = features.shape[-2]
     repeated = f.unsqueeze(-2).expand(*leading, num_frames, f.shape[-1])

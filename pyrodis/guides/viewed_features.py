@@ -17,6 +17,7 @@ def encode_views(
     static_view: nn.Module | None,
     dynamic_view: nn.Module | None,
     dynamic_encoder: nn.Module | None,
+    has_static: bool = True,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the features that q(f | ...) reads and those that q(z | ...) reads.
 
@@ -30,6 +31,7 @@ def encode_views(
         static_view: Maps frames to the frames that f is inferred from, any number of them, or None for all.
         dynamic_view: The same for z, as many frames as x has.
         dynamic_encoder: Maps frames to features for z, or None for `encoder`.
+        has_static: Whether there is an f; if not, both features are those for z.
 
     Shape:
         x: (B, T, C, H, W).
@@ -49,6 +51,9 @@ def encode_views(
         (torch.Size([2, 3, 4]), torch.Size([2, 5, 4]))
     """
     check_frames_shape(x)
+    if not has_static:
+        alone = _encode_seen("dynamic_view", dynamic_view, "encoder", encoder, x, keeps_frames=True)
+        return alone, alone
     shared = dynamic_view is static_view and dynamic_encoder is None
     static = _encode_seen("static_view", static_view, "encoder", encoder, x, keeps_frames=shared)
     if shared:

@@ -18,8 +18,9 @@ class BetaVAE(nn.Module):
     Every frame is decoded by itself; what frames have to do with each other is said by the prior alone. With
     `StandardPrior` it is a VAE of single frames, and still images are clips of one frame, T = 1.
 
-    beta, the weight of the KL term, belongs to the objective and not to the model: `FitSettings(kl_weights={"z": beta})`,
-    or `scale_latents(program, {"z": beta})` around both programs. With beta = 0 and a `DeltaGuide` it is an autoencoder.
+    beta, the weight of the KL term, belongs to the objective, not to the model: `FitSettings(kl_weights={"z": beta})`,
+    or `scale_latents(program, {"z": beta})` around both programs. With beta = 0 and a `DeltaGuide` it is an
+    autoencoder.
 
     Sites: "z", batch (B), event (T, D); "x", observed, batch (B), event (T, C, H, W). Plate: "data", dim -1.
 
