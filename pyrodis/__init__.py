@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pyrodis.infer.queries import sample_prior as sample_prior
     from pyrodis.infer.queries import swap as swap
     from pyrodis.infer.training import fit as fit
+    from pyrodis.infer.traversal import traverse as traverse
 
 __version__ = "0.1.0"
 
@@ -45,6 +46,7 @@ _HOMES = {
     "sample_prior": "pyrodis.infer.queries",
     "scale_latents": "pyrodis.infer.handlers",
     "swap": "pyrodis.infer.queries",
+    "traverse": "pyrodis.infer.traversal",
 }
 _PACKAGES = (
     "datasets",
