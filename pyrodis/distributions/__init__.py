@@ -1,6 +1,19 @@
 """Distributions over whole sequences."""
 
 from pyrodis.distributions.autoregressive_normal import AutoregressiveNormal
+from pyrodis.distributions.gauss_markov_normal import GaussMarkovNormal
+from pyrodis.distributions.laplace_transition import LaplaceTransition
 from pyrodis.distributions.mixture_start import MixtureStart
+from pyrodis.distributions.slow_fast_mixture import SlowFastMixture
+from pyrodis.distributions.tanh_normal import TanhNormal
+from pyrodis.distributions.truncated_laplace import TruncatedLaplace
 
-__all__ = ["AutoregressiveNormal", "MixtureStart"]
+__all__ = [
+    "AutoregressiveNormal",
+    "GaussMarkovNormal",
+    "LaplaceTransition",
+    "MixtureStart",
+    "SlowFastMixture",
+    "TanhNormal",
+    "TruncatedLaplace",
+]

@@ -1,15 +1,20 @@
 """Pure tensor functions and small checks that every layer above may use."""
 
 from pyrodis.ops.checks import check_frames, check_frames_shape, check_positive_int, check_positive_number
+from pyrodis.ops.eigenvalues import bounded_eigenvalues
 from pyrodis.ops.parameters import register_parameters
 from pyrodis.ops.precision import full_precision, without_autocast
+from pyrodis.ops.recurrence import linear_recurrence, matrix_recurrence
 
 __all__ = [
+    "bounded_eigenvalues",
     "check_frames",
     "check_frames_shape",
     "check_positive_int",
     "check_positive_number",
     "full_precision",
+    "linear_recurrence",
+    "matrix_recurrence",
     "register_parameters",
     "without_autocast",
 ]
