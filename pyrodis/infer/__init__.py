@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pyrodis.infer.penalties import add_guide_penalty as add_guide_penalty
     from pyrodis.infer.reencoding import Reencoding as Reencoding
     from pyrodis.infer.settings import FitSettings as FitSettings
+    from pyrodis.infer.supervised import fit_supervised as fit_supervised
     from pyrodis.infer.traversal import remove_latents as remove_latents
 
 _HOMES = {
@@ -52,6 +53,7 @@ _HOMES = {
     "decode_exchanges": "evaluation",
     "exchange_scores": "evaluation",
     "factorization_gaps": "gaps",
+    "fit_supervised": "supervised",
     "pair_table": "evaluation",
     "remove_latents": "traversal",
     "score_shown_frames": "hidden_frames",

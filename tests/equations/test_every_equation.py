@@ -57,6 +57,7 @@ EQUATIONS = {
         "test_factorization_gaps_are_least_expected_kls",
         "test_gaps_of_restricted_means_are_stationary_points",
     ],
+    "fit_supervised": ["test_supervised_error_is_a_mean_of_squares"],
     "importance_bound": ["test_burda_importance_bound_from_plain_traces"],
     "log_evidence": ["test_linear_gaussian_evidence_by_bayes"],
     "posterior": ["test_linear_gaussian_posterior_is_the_normal_of_the_joint"],

@@ -10,6 +10,7 @@ from torch.nn.functional import conv1d
 
 from pyrodis.guides.static_posterior import StaticPosterior
 from pyrodis.infer.judge import Judge
+from pyrodis.infer.supervised import fit_supervised
 from pyrodis.nn import BidirectionalLSTM, BroadcastDecoder, LocScale, MeanReader, PatchEncoder, RecurrentTransition
 from tests.equations import by_hand
 
@@ -115,3 +116,13 @@ def test_watters_broadcast_is_a_convolution_of_the_tiled_code() -> None:
     h = torch.where(h > 0, h, 0.2 * h)
     last = decoder.convolutions[5]
     torch.testing.assert_close(decoder(codes), torch.nn.functional.conv2d(h, last.weight, last.bias))
+
+
+def test_supervised_error_is_a_mean_of_squares() -> None:
+    torch.manual_seed(0)
+    network, a, c = torch.nn.Linear(3, 2).double(), torch.randn(4, 5, 3).double(), torch.randn(4, 5, 2).double()
+    with torch.no_grad():
+        expected = sum(float(v) ** 2 for v in (network(a) - c).flatten()) / (4 * 5 * 2)
+    items = [{"x": x, "factors": f} for x, f in zip(a, c)]
+    history = fit_supervised(network, items, num_steps=1, batch_size=4, learning_rate=1e-9)
+    assert history.column("train_squared_error") == [pytest.approx(expected, rel=1e-6)]
