@@ -1,0 +1,108 @@
+"""Random numbers as a function of where they are used: an item of a data set depends on nothing but its index."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+SPLITS: Final = ("train", "validation", "test")
+
+_GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
+_FACTORS: Final = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+_SHIFTS: Final = (np.uint64(30), np.uint64(27), np.uint64(31))
+_MAX_ATTEMPTS: Final = 1000
+
+
+def counter_uniforms(key: tuple[int | str, ...], rows: Tensor, num: int) -> Tensor:
+    """Return the numbers of some rows of an endless table of uniform random numbers.
+
+    The table belongs to the key; a row's numbers do not depend on which other rows are asked for.
+
+    Args:
+        key: Whole numbers and words; other keys have other tables.
+        rows: Which rows.
+        num: Numbers a row.
+
+    Shape:
+        rows: (N,), int64, not negative.
+
+    Returns:
+        float64 (N, num) in [0, 1).
+
+    Source:
+        Steele, Lea and Flood, Fast Splittable Pseudorandom Number Generators (OOPSLA 2014), SplitMix64.
+
+    Example:
+        >>> table = counter_uniforms(("example", 0), torch.arange(4), 2)
+        >>> torch.equal(counter_uniforms(("example", 0), torch.tensor([2]), 2)[0], table[2])
+        True
+    """
+    start = np.frombuffer(hashlib.blake2b(repr(key).encode(), digest_size=8).digest(), dtype="<u8").astype(np.uint64)
+    places = rows.numpy().astype(np.uint64)[:, None] * np.uint64(num) + np.arange(1, num + 1, dtype=np.uint64)
+    bits: Any = start + places * _GOLDEN
+    for shift, factor in zip(_SHIFTS[:2], _FACTORS, strict=True):
+        bits = (bits ^ (bits >> shift)) * factor
+    bits ^= bits >> _SHIFTS[2]
+    return torch.from_numpy((bits >> np.uint64(11)).astype(np.float64) * 2.0**-53)
+
+
+def accepted_uniforms(
+    key: tuple[int | str, ...], num_rows: int, num: int, accepts: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Return rows of uniform random numbers that a rule accepts; each row is drawn again until it is accepted.
+
+    Args:
+        key: As for :func:`counter_uniforms`.
+        num_rows: Rows 0 to `num_rows` - 1.
+        num: Numbers a row.
+        accepts: From float64 (N, num) to bool (N).
+
+    Returns:
+        float64 (num_rows, num) in [0, 1).
+
+    Raises:
+        ValueError: If a row is still refused after 1,000 draws.
+
+    Example:
+        >>> bool((accepted_uniforms(("example", 0), 9, 2, lambda u: u[:, 0] > 0.5)[:, 0] > 0.5).all())
+        True
+    """
+    rows = torch.empty(num_rows, num, dtype=torch.float64)
+    pending = torch.arange(num_rows)
+    for attempt in range(_MAX_ATTEMPTS):
+        drawn = counter_uniforms((*key, attempt), pending, num)
+        accepted = accepts(drawn)
+        rows[pending[accepted]] = drawn[accepted]
+        pending = pending[~accepted]
+        if len(pending) == 0:
+            return rows
+    raise ValueError(
+        f"{len(pending)} of {num_rows} sequences were refused {_MAX_ATTEMPTS} times; "
+        "hold out more or less, or ask the motion for less"
+    )
+
+
+def check_split(split: str) -> str:
+    """Return a split's name if it is one of train, validation and test.
+
+    Args:
+        split: The name.
+
+    Returns:
+        The name.
+
+    Raises:
+        ValueError: If it is none of them.
+
+    Example:
+        >>> check_split("test")
+        'test'
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}; choose one of them")
+    return split
