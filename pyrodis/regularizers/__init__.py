@@ -1,7 +1,24 @@
 """Regularizers: pure functions from tensors to one value per datum, 0 or more unless they say otherwise."""
 
 from pyrodis.regularizers.contrastive import info_nce
-from pyrodis.regularizers.dependence import mutual_information
-from pyrodis.regularizers.dynamics import temporal_difference
+from pyrodis.regularizers.dependence import mutual_information, total_correlation
+from pyrodis.regularizers.dynamics import (
+    identity_deviation,
+    increasing_weights,
+    linear_prediction_error,
+    slowness,
+    temporal_difference,
+    weighted_slowness,
+)
 
-__all__ = ["info_nce", "mutual_information", "temporal_difference"]
+__all__ = [
+    "identity_deviation",
+    "increasing_weights",
+    "info_nce",
+    "linear_prediction_error",
+    "mutual_information",
+    "slowness",
+    "temporal_difference",
+    "total_correlation",
+    "weighted_slowness",
+]
