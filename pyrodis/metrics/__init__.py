@@ -5,31 +5,66 @@ numpy arrays or torch tensors; what they must look like is checked at the edge.
 """
 
 from pyrodis.metrics.activity import active_units, activity
+from pyrodis.metrics.assignment import assign_latents, explained_by_groups
+from pyrodis.metrics.bimodality import Bimodality, bimodality, eigenvalue_memory
 from pyrodis.metrics.classification import factor_accuracies
+from pyrodis.metrics.correlation import (
+    lag_one_correlation,
+    latent_correlation,
+    latent_factor_correlation,
+    squared_cross_correlation,
+)
+from pyrodis.metrics.dci import dci
+from pyrodis.metrics.factor_r2 import factor_r2
 from pyrodis.metrics.frechet import frechet_distance
+from pyrodis.metrics.hamming import hamming_distance
 from pyrodis.metrics.image_quality import image_quality, sequence_quality
 from pyrodis.metrics.inception import inception_scores
+from pyrodis.metrics.lag import centroid_lag, disc_centroid, lag_of_paths
+from pyrodis.metrics.mig import mig, mutual_information_matrix
+from pyrodis.metrics.paired import paired_difference
 from pyrodis.metrics.probes import probe_accuracy
+from pyrodis.metrics.regions import region_errors, region_errors_by_item
 from pyrodis.metrics.score import Score, mean_score, proportion_score
 from pyrodis.metrics.similarity import cosine_auc, cosine_similarities
 from pyrodis.metrics.swap import class_histogram, histogram_entropy, two_sided_scores, two_sided_wanted
 
 __all__ = [
+    "Bimodality",
     "Score",
     "active_units",
     "activity",
+    "assign_latents",
+    "bimodality",
+    "centroid_lag",
     "class_histogram",
     "cosine_auc",
     "cosine_similarities",
+    "dci",
+    "disc_centroid",
+    "eigenvalue_memory",
+    "explained_by_groups",
     "factor_accuracies",
+    "factor_r2",
     "frechet_distance",
+    "hamming_distance",
     "histogram_entropy",
     "image_quality",
     "inception_scores",
+    "lag_of_paths",
+    "lag_one_correlation",
+    "latent_correlation",
+    "latent_factor_correlation",
     "mean_score",
+    "mig",
+    "mutual_information_matrix",
+    "paired_difference",
     "probe_accuracy",
     "proportion_score",
+    "region_errors",
+    "region_errors_by_item",
     "sequence_quality",
+    "squared_cross_correlation",
     "two_sided_scores",
     "two_sided_wanted",
 ]

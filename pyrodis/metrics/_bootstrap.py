@@ -1,4 +1,4 @@
-"""Percentile bootstrap intervals for scores that are no plain mean over items."""
+"""Bootstrap intervals for scores that are no plain mean over items."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from pyrodis.metrics._arrays import check_count
+
+NORMAL_QUANTILE = 1.959963984540054  # 97.5 % of the standard normal
 
 
 def bootstrap_intervals(
@@ -38,3 +40,29 @@ def bootstrap_intervals(
     )
     low, high = np.quantile(draws, [0.025, 0.975], axis=0)
     return value, np.minimum(low, value), np.maximum(high, value)
+
+
+def bootstrap_errors(
+    statistic: Callable[[np.ndarray], np.ndarray], num_items: int, num_resamples: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the statistics of the data and 1.96 standard deviations of their bootstrap.
+
+    For statistics that a resample alone moves, as repeated items raise a mutual information: the quantiles of the
+    resamples would then lie beside the statistic, while their spread stays right.
+
+    Args:
+        statistic: from the weight of each item (N,), a whole number, to a vector of statistics.
+        num_items: number of items N.
+        num_resamples: number of resamples, at least 2.
+        seed: seed of the resampling.
+
+    Returns:
+        Values and half widths, each of the statistic's shape.
+    """
+    check_count(num_resamples, "num_resamples")
+    if num_resamples < 2:
+        raise ValueError(f"num_resamples must be at least 2, got {num_resamples}; one resample has no spread")
+    generator = np.random.default_rng(seed)
+    even = np.full(num_items, 1 / num_items)
+    draws = [statistic(generator.multinomial(num_items, even).astype(np.float64)) for _ in range(num_resamples)]
+    return statistic(np.ones(num_items)), NORMAL_QUANTILE * np.std(draws, axis=0, ddof=1)

@@ -71,6 +71,11 @@ def active_units(means: Array, threshold: float = 0.01) -> int:
         >>> active_units(np.array([[0.0, 5.0], [2.0, 5.0]]))
         1
     """
+    check_threshold(threshold)
+    return int((activity(means) > threshold).sum())
+
+
+def check_threshold(threshold: float) -> None:
+    """Refuse a threshold that is no variance."""
     if not (math.isfinite(threshold) and threshold >= 0):
         raise ValueError(f"threshold must be a finite non-negative variance, got {threshold}; the usual one is 0.01")
-    return int((activity(means) > threshold).sum())

@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from pyrodis.metrics._arrays import Array, check_count, check_ndim, check_not_empty, finite, to_numpy
-
-NORMAL_QUANTILE = 1.959963984540054  # 97.5 % of the standard normal
+from pyrodis.metrics._bootstrap import NORMAL_QUANTILE
 
 
 @dataclass(frozen=True)
