@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from pyrodis.infer.judge import Judge as Judge
     from pyrodis.infer.judge import train_judge as train_judge
     from pyrodis.infer.learned_similarity import LearnedSimilarity as LearnedSimilarity
+    from pyrodis.infer.linear_prediction import LinearPrediction as LinearPrediction
     from pyrodis.infer.mutual_information import MutualInformation as MutualInformation
     from pyrodis.infer.penalties import GuideRun as GuideRun
     from pyrodis.infer.penalties import add_guide_penalty as add_guide_penalty
     from pyrodis.infer.reencoding import Reencoding as Reencoding
     from pyrodis.infer.settings import FitSettings as FitSettings
     from pyrodis.infer.supervised import fit_supervised as fit_supervised
+    from pyrodis.infer.total_correlation import TotalCorrelation as TotalCorrelation
     from pyrodis.infer.traversal import remove_latents as remove_latents
 
 _HOMES = {
@@ -44,10 +46,12 @@ _HOMES = {
     "History": "history",
     "Judge": "judge",
     "LearnedSimilarity": "learned_similarity",
+    "LinearPrediction": "linear_prediction",
     "MutualInformation": "mutual_information",
     "NamedELBO": "elbo",
     "Reencoding": "reencoding",
     "Terms": "elbo",
+    "TotalCorrelation": "total_correlation",
     "TrainingInterrupted": "interruption",
     "add_guide_penalty": "penalties",
     "decode_exchanges": "evaluation",

@@ -18,8 +18,8 @@ from pyrodis.regularizers import total_correlation
 class TotalCorrelation(nn.Module):
     r"""How much the dimensions of a frame's code say of each other over the data set; for `add_guide_penalty`.
 
-    $$w_{ij} = \frac{1}{N T} \; (i = j), \quad \frac{T - 1}{N T (K - 1)} \; (\text{other frames of the clip of } i), \quad
-    \frac{N - 1}{N K (B - 1)} \; (\text{frames of other clips})$$
+    $$w_{ij} = \frac{1}{N T} \; (i = j), \quad \frac{T - 1}{N T (K - 1)} \; (\text{another frame of the clip of } i),
+    \quad \frac{N - 1}{N K (B - 1)} \; (\text{a frame of another clip})$$
 
     The pure function is `pyrodis.regularizers.total_correlation`; its data are the single frames of all clips, N clips
     of T frames, of which a batch shows K frames of each of B clips. All frames where B T is within `max_frames`, else
@@ -86,23 +86,23 @@ class TotalCorrelation(nn.Module):
         shown = min(num_frames, max(2, self.max_frames // num))
         if shown < num_frames:
             chosen = torch.rand(num, num_frames, device=value.device).argsort(-1)[:, :shown, None]
-            value, loc, scale = (
-                torch.gather(p, -2, chosen.expand(*p.shape[:-2], -1, p.shape[-1])) for p in (value, loc, scale)
-            )
+            chosen = chosen.expand(*value.shape[:-2], shown, value.shape[-1])
+            value, loc, scale = (part.gather(-2, chosen) for part in (value, loc, scale))
         value, loc, scale = (part.flatten(-3, -2) for part in (value, loc, scale))
         densities = Normal(loc.unsqueeze(-3), scale.unsqueeze(-3), validate_args=False).log_prob(value.unsqueeze(-2))
-        weights = self._log_weights(num, num_frames, shown).to(value)
+        weights = self._log_weights(value, num, num_frames, shown)
         share = total_correlation(densities, weights).unflatten(-1, (num, shown))
         return num_frames * share.mean(-1)
 
-    def _log_weights(self, num: int, num_frames: int, shown: int) -> torch.Tensor:
+    def _log_weights(self, like: torch.Tensor, num: int, num_frames: int, shown: int) -> torch.Tensor:
         """The logarithms of w_ij, (B K, B K)."""
         total = self.num_data * num_frames
         other = math.log((self.num_data - 1) / (self.num_data * shown * (num - 1)))
-        weights = torch.full((num * shown, num * shown), other)
+        weights = like.new_full((num * shown, num * shown), other)
         if shown > 1:
-            own = torch.block_diag(*[torch.ones(shown, shown)] * num).bool()
-            weights[own] = math.log((num_frames - 1) / (total * (shown - 1)))
+            clip = torch.arange(num * shown, device=like.device) // shown
+            own = math.log((num_frames - 1) / (total * (shown - 1)))
+            weights = weights.masked_fill(clip == clip.unsqueeze(-1), own)
         return weights.fill_diagonal_(-math.log(total))
 
 

@@ -62,7 +62,8 @@ def slowness(eigenvalues: torch.Tensor) -> torch.Tensor:
         tensor([0.6000])
         >>> import pyrodis
         >>> guide = torch.nn.Identity()  # any guide that returns "eigenvalues" beside its sites
-        >>> guide = pyrodis.add_penalty(guide, "slow", lambda output: slowness(output["eigenvalues"]), 0.1, side="guide")
+        >>> penalty = lambda output: slowness(output["eigenvalues"])
+        >>> guide = pyrodis.add_penalty(guide, "slow", penalty, 0.1, side="guide")
     """
     _check_eigenvalues(eigenvalues)
     return (eigenvalues - 1).abs().sum(dim=(-2, -1))
