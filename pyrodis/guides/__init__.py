@@ -1,9 +1,28 @@
 """Inference programs q(latents | x): each file is one factorization."""
 
+from pyrodis.guides.delta_guide import DeltaGuide
+from pyrodis.guides.eigenvalue_guide import EigenvalueGuide
 from pyrodis.guides.factorized_guide import FactorizedGuide
 from pyrodis.guides.framewise_guide import FramewiseGuide
 from pyrodis.guides.full_guide import FullGuide
+from pyrodis.guides.inertial_guide import InertialGuide
 from pyrodis.guides.mean_field_guide import MeanFieldGuide
 from pyrodis.guides.smoothing_guide import SmoothingGuide
+from pyrodis.guides.structured_guide import StructuredGuide
+from pyrodis.guides.transitions import BasisTransition, DenseTransition, DiagonalTransition, RotationTransition
 
-__all__ = ["FactorizedGuide", "FramewiseGuide", "FullGuide", "MeanFieldGuide", "SmoothingGuide"]
+__all__ = [
+    "BasisTransition",
+    "DeltaGuide",
+    "DenseTransition",
+    "DiagonalTransition",
+    "EigenvalueGuide",
+    "FactorizedGuide",
+    "FramewiseGuide",
+    "FullGuide",
+    "InertialGuide",
+    "MeanFieldGuide",
+    "RotationTransition",
+    "SmoothingGuide",
+    "StructuredGuide",
+]

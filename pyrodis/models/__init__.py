@@ -1,7 +1,12 @@
 """Generative programs p(x, latents)."""
 
 from pyrodis.models.beta_vae import BetaVAE
+from pyrodis.models.delayed_vae import DelayedVAE
 from pyrodis.models.dsvae import DSVAE
+from pyrodis.models.dynamics_prior import DynamicsPrior, LinearDynamicsPrior
+from pyrodis.models.eigenvalue_priors import LaplaceEigenvalues, SlowFastEigenvalues
+from pyrodis.models.eigenvalue_vae import EigenvalueVAE
+from pyrodis.models.laplace_prior import LaplacePrior
 from pyrodis.models.likelihoods import BernoulliPixels, NormalPixels
 from pyrodis.models.linear_gaussian import LinearGaussianSequence
 from pyrodis.models.priors import LSTMPrior, MixtureStartPrior, StandardPrior
@@ -11,10 +16,17 @@ __all__ = [
     "DSVAE",
     "BernoulliPixels",
     "BetaVAE",
+    "DelayedVAE",
+    "DynamicsPrior",
+    "EigenvalueVAE",
     "LSTMPrior",
+    "LaplaceEigenvalues",
+    "LaplacePrior",
+    "LinearDynamicsPrior",
     "LinearGaussianSequence",
     "MixtureStartPrior",
     "NormalPixels",
+    "SlowFastEigenvalues",
     "StandardPrior",
     "StationaryPrior",
 ]

@@ -2,17 +2,21 @@
 
 from pyrodis.ops.checks import check_frames, check_frames_shape, check_positive_int, check_positive_number
 from pyrodis.ops.eigenvalues import bounded_eigenvalues
+from pyrodis.ops.linear_dynamics import chain_precision, contraction, kalman_log_evidence
 from pyrodis.ops.parameters import register_parameters
 from pyrodis.ops.precision import full_precision, without_autocast
 from pyrodis.ops.recurrence import linear_recurrence, matrix_recurrence
 
 __all__ = [
     "bounded_eigenvalues",
+    "chain_precision",
     "check_frames",
     "check_frames_shape",
     "check_positive_int",
     "check_positive_number",
+    "contraction",
     "full_precision",
+    "kalman_log_evidence",
     "linear_recurrence",
     "matrix_recurrence",
     "register_parameters",
