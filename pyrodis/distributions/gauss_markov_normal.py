@@ -10,8 +10,9 @@ from pyro.distributions import Independent, Normal, TorchDistribution
 from torch.distributions import constraints
 from torch.nn.functional import pad
 
+from pyrodis.distributions.sequence_checks import check_event, check_shapes, require_all
 from pyrodis.distributions.unit_chains import BasisChain, DenseChain, DiagonalChain, RotationChain, UnitChain
-from pyrodis.ops.block_tridiagonal import assemble
+from pyrodis.ops.block_tridiagonal import assemble, expand_batch
 
 Shape = torch.Size | list[int] | tuple[int, ...]
 
@@ -36,8 +37,8 @@ class GaussMarkovNormal(TorchDistribution):
     Args:
         loc: Means of the frames.
         scale: Standard deviations of the frames (times those of P).
-        eigenvalues: Correlations of frames 2 .. T with the frame before, in (-1, 1); with angles one modulus a pair, and
-            last a real one where n is odd.
+        eigenvalues: Correlations of frames 2 .. T with the frame before, in (-1, 1); with angles one modulus a pair,
+            and last a real one where n is odd.
         angles: Rotations of the pairs, in radians.
         basis: L, invertible.
         transition: A_2 .. A_T, in place of eigenvalues.
@@ -78,7 +79,7 @@ class GaussMarkovNormal(TorchDistribution):
         transition: torch.Tensor | None = None,
         validate_args: bool | None = None,
     ) -> None:
-        event_shape = _check_event(loc)
+        event_shape = check_event("loc", loc)
         num_frames, dim = event_shape
         num_pairs = 0 if angles is None else dim // 2
         parts = {
@@ -89,7 +90,7 @@ class GaussMarkovNormal(TorchDistribution):
             "transition": (transition, (num_frames - 1, dim, dim)),
         }
         _check_forms(eigenvalues, angles, basis, transition)
-        batch_shape = _check_shapes(parts)
+        batch_shape = check_shapes(parts)
         if basis is not None and basis.shape != (dim, dim):
             raise ValueError(f"basis must have shape (n, n) = {(dim, dim)}, got {tuple(basis.shape)}")
         if self._validate_args if validate_args is None else validate_args:
@@ -116,11 +117,11 @@ class GaussMarkovNormal(TorchDistribution):
         return new
 
     def _expand_parts(self, new: GaussMarkovNormal, batch_shape: torch.Size) -> None:
-        new.loc, new.scale = _expand(self.loc, batch_shape, 2), _expand(self.scale, batch_shape, 2)
+        new.loc, new.scale = expand_batch(self.loc, batch_shape, 2), expand_batch(self.scale, batch_shape, 2)
         new.eigenvalues, new.angles = (
-            None if part is None else _expand(part, batch_shape, 2) for part in (self.eigenvalues, self.angles)
+            None if part is None else expand_batch(part, batch_shape, 2) for part in (self.eigenvalues, self.angles)
         )
-        new.transition = None if self.transition is None else _expand(self.transition, batch_shape, 3)
+        new.transition = None if self.transition is None else expand_batch(self.transition, batch_shape, 3)
         new.basis, new._chain = self.basis, self._chain.expand(batch_shape)
 
     @property
@@ -258,20 +259,6 @@ def _sandwich(left: torch.Tensor, matrix: torch.Tensor, right: torch.Tensor) -> 
     return left.unsqueeze(-1) * matrix * right.unsqueeze(-2)
 
 
-def _expand(value: torch.Tensor, batch_shape: torch.Size, event_dim: int) -> torch.Tensor:
-    return value.expand(*batch_shape, *value.shape[value.ndim - event_dim :])
-
-
-def _check_event(loc: torch.Tensor) -> torch.Size:
-    if not isinstance(loc, torch.Tensor) or not loc.is_floating_point():
-        raise TypeError(f"loc must be a floating-point tensor, got {getattr(loc, 'dtype', type(loc).__name__)}")
-    if loc.ndim < 2 or 0 in loc.shape[-2:]:
-        raise ValueError(
-            f"loc must have shape (..., T, n) with at least one frame and one dimension, got {tuple(loc.shape)}"
-        )
-    return loc.shape[-2:]
-
-
 def _check_forms(
     eigenvalues: torch.Tensor | None,
     angles: torch.Tensor | None,
@@ -285,42 +272,13 @@ def _check_forms(
         raise ValueError("angles and basis go with eigenvalues, got them with transition; multiply them into it")
 
 
-def _check_shapes(parts: dict[str, tuple[torch.Tensor | None, tuple[int, ...]]]) -> torch.Size:
-    """Check that every part ends in its shape, and return the batch shape of all."""
-    batch_shape = torch.Size()
-    for name, (value, wanted) in parts.items():
-        if value is None:
-            continue
-        if value.ndim < len(wanted) or tuple(value.shape[value.ndim - len(wanted) :]) != wanted:
-            raise ValueError(
-                f"{name} must have a shape that ends in {wanted} where loc has {tuple(parts['loc'][1])} at its end, "
-                f"got {tuple(value.shape)}"
-            )
-        try:
-            batch_shape = torch.broadcast_shapes(batch_shape, value.shape[: value.ndim - len(wanted)])
-        except RuntimeError as error:
-            raise ValueError(
-                f"the batch shapes must broadcast, got {name} of shape {tuple(value.shape)} beside {tuple(batch_shape)}"
-            ) from error
-    return batch_shape
-
-
 def _check_values(
     loc: torch.Tensor, scale: torch.Tensor, eigenvalues: torch.Tensor | None, angles: torch.Tensor | None
 ) -> None:
-    for name, value in (("loc", loc), ("angles", angles)):
-        if value is not None:
-            _require(value.isfinite(), value, f"{name} must be finite", "", 0 if name == "loc" else 1)
-    _require((scale > 0) & scale.isfinite(), scale, "scale must be finite and above 0", "", 0)
+    require_all(loc.isfinite(), loc, "loc must be finite")
+    require_all((scale > 0) & scale.isfinite(), scale, "scale must be finite and above 0")
+    if angles is not None:
+        require_all(angles.isfinite(), angles, "angles must be finite", first_frame=1)
     if eigenvalues is not None:
-        hint = "; use pyrodis.ops.bounded_eigenvalues"
-        _require(eigenvalues.abs() < 1, eigenvalues, "eigenvalues must lie strictly between -1 and 1", hint, 1)
-
-
-def _require(good: torch.Tensor, value: torch.Tensor, expectation: str, hint: str, first_frame: int) -> None:
-    if good.is_meta or bool(good.all()):
-        return
-    place = tuple((~good).nonzero()[0].tolist())
-    raise ValueError(
-        f"{expectation}, got {float(value[place])} at frame {place[-2] + first_frame}, dimension {place[-1]}{hint}"
-    )
+        expectation, hint = "eigenvalues must lie strictly between -1 and 1", "; use pyrodis.ops.bounded_eigenvalues"
+        require_all(eigenvalues.abs() < 1, eigenvalues, expectation, hint, first_frame=1)

@@ -12,7 +12,7 @@ import torch
 from torch.nn.functional import pad
 
 from pyrodis.ops import linear_recurrence, matrix_recurrence
-from pyrodis.ops.block_tridiagonal import block_factor
+from pyrodis.ops.block_tridiagonal import block_factor, expand_batch, from_columns, to_columns
 
 
 class UnitChain(Protocol):
@@ -62,8 +62,8 @@ class DiagonalChain:
         """Return the same chain with parameters of that batch shape, as views."""
         new = DiagonalChain.__new__(DiagonalChain)
         new.eigenvalues, new.noise_scale = (
-            _expand(self.eigenvalues, batch_shape, 2),
-            _expand(self.noise_scale, batch_shape, 2),
+            expand_batch(self.eigenvalues, batch_shape, 2),
+            expand_batch(self.noise_scale, batch_shape, 2),
         )
         return new
 
@@ -120,7 +120,7 @@ class RotationChain:
         """Return the same chain with parameters of that batch shape, as views."""
         new = RotationChain.__new__(RotationChain)
         new.radial, new.dim = self.radial.expand(batch_shape), self.dim
-        new.factors = _expand(self.factors, batch_shape, 2)
+        new.factors = expand_batch(self.factors, batch_shape, 2)
         return new
 
     @property
@@ -232,19 +232,24 @@ class DenseChain:
     def expand(self, batch_shape: torch.Size) -> DenseChain:
         """Return the same chain with parameters of that batch shape, as views."""
         new = DenseChain.__new__(DenseChain)
-        new.matrices, new.factors = _expand(self.matrices, batch_shape, 3), _expand(self.factors, batch_shape, 3)
+        new.matrices, new.factors = (
+            expand_batch(self.matrices, batch_shape, 3),
+            expand_batch(self.factors, batch_shape, 3),
+        )
         return new
 
     def draw(self, noise: torch.Tensor) -> torch.Tensor:
         """Map standard normals (..., T, n) to the chain."""
-        later = (self.factors @ noise[..., 1:, :, None]).squeeze(-1)
-        return matrix_recurrence(self.matrices, torch.cat([noise[..., :1, :], later], dim=-2))
+        columns = to_columns(noise, self.matrices.ndim - 1)
+        drive = torch.cat([columns[..., :1, :, :], self.factors @ columns[..., 1:, :, :]], dim=-3)
+        return from_columns(matrix_recurrence(self.matrices, drive), noise.shape)
 
     def whiten(self, chain: torch.Tensor) -> torch.Tensor:
         """Map the chain (..., T, n) back to standard normals."""
-        rest = chain[..., 1:, :, None] - self.matrices @ chain[..., :-1, :, None]
-        later = torch.linalg.solve_triangular(self.factors, rest, upper=False).squeeze(-1)
-        return torch.cat([chain[..., :1, :].expand(*later.shape[:-2], 1, -1), later], dim=-2)
+        columns = to_columns(chain, self.matrices.ndim - 1)
+        rest = columns[..., 1:, :, :] - self.matrices @ columns[..., :-1, :, :]
+        later = torch.linalg.solve_triangular(self.factors, rest, upper=False)
+        return from_columns(torch.cat([columns[..., :1, :, :], later], dim=-3), chain.shape)
 
     def log_noise(self) -> torch.Tensor:
         """Return log |Q_1^{1/2}| + .. + log |Q_T^{1/2}|, shape (...)."""
@@ -270,7 +275,3 @@ class DenseChain:
 def _previous(chain: torch.Tensor) -> torch.Tensor:
     """The frame before each, zero before the first."""
     return pad(chain[..., :-1, :], (0, 0, 1, 0))
-
-
-def _expand(value: torch.Tensor, batch_shape: torch.Size, event_dim: int) -> torch.Tensor:
-    return value.expand(*batch_shape, *value.shape[value.ndim - event_dim :])

@@ -50,21 +50,21 @@ def linear_recurrence(coefficients: torch.Tensor, drive: torch.Tensor) -> torch.
 
 
 def matrix_recurrence(matrices: torch.Tensor, drive: torch.Tensor) -> torch.Tensor:
-    r"""Run a recurrence that is linear with a matrix a frame, frame by frame.
+    r"""Run a recurrence that is linear with a matrix a frame, frame by frame, over several columns at once.
 
-    $$u_1 = b_1, \qquad u_t = A_t u_{t-1} + b_t$$
+    $$U_1 = B_1, \qquad U_t = A_t U_{t-1} + B_t$$
 
     The gradient is the recurrence of the transposed matrices backwards in time.
 
     Args:
         matrices: A_2 .. A_T.
-        drive: b_1 .. b_T.
+        drive: B_1 .. B_T, k columns each.
 
     Shape:
-        matrices: (..., T - 1, n, n); drive: (..., T, n); leading dimensions broadcast.
+        matrices: (..., T - 1, n, n); drive: (..., T, n, k); leading dimensions broadcast.
 
     Returns:
-        u_1 .. u_T, (..., T, n).
+        U_1 .. U_T, (..., T, n, k).
 
     Raises:
         ValueError: If the last dimensions do not fit.
@@ -74,14 +74,15 @@ def matrix_recurrence(matrices: torch.Tensor, drive: torch.Tensor) -> torch.Tens
 
     Example:
         >>> turn = torch.tensor([[0.0, -1.0], [1.0, 0.0]])
-        >>> matrix_recurrence(turn.expand(2, 2, 2), torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0]])).tolist()
+        >>> drive = torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
+        >>> matrix_recurrence(turn.expand(2, 2, 2), drive.unsqueeze(-1)).squeeze(-1).tolist()
         [[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]
     """
-    num_frames, dim = drive.shape[-2:]
+    num_frames, dim = drive.shape[-3:-1]
     _check_shapes(matrices.shape[-3:], drive, (num_frames - 1, dim, dim), "(..., T - 1, n, n)")
-    batch = torch.broadcast_shapes(matrices.shape[:-3], drive.shape[:-2])
+    batch = torch.broadcast_shapes(matrices.shape[:-3], drive.shape[:-3])
     result: torch.Tensor = _Matrix.apply(
-        matrices.expand(*batch, *matrices.shape[-3:]), drive.expand(*batch, *drive.shape[-2:])
+        matrices.expand(*batch, *matrices.shape[-3:]), drive.expand(*batch, *drive.shape[-3:])
     )
     return result
 
@@ -111,19 +112,19 @@ class _Elementwise(torch.autograd.Function):
 class _Matrix(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, matrices: torch.Tensor, drive: torch.Tensor) -> torch.Tensor:
-        frames = drive.unsqueeze(-1).unbind(-3)
+        frames = drive.unbind(-3)
         states = [frames[0]]
         for matrix, frame in zip(matrices.unbind(-3), frames[1:]):
             states.append(matrix @ states[-1] + frame)
-        result = torch.stack(states, dim=-3).squeeze(-1)
+        result = torch.stack(states, dim=-3)
         ctx.save_for_backward(matrices, result)
         return result
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         matrices, states = ctx.saved_tensors
-        reached = matrix_recurrence(matrices.mT.flip(-3), gradients[0].flip(-2)).flip(-2)
-        return reached[..., 1:, :].unsqueeze(-1) * states[..., :-1, :].unsqueeze(-2), reached
+        reached = matrix_recurrence(matrices.mT.flip(-3), gradients[0].flip(-3)).flip(-3)
+        return reached[..., 1:, :, :] @ states[..., :-1, :, :].mT, reached
 
 
 def _scan(coefficients: torch.Tensor, drive: torch.Tensor) -> torch.Tensor:
