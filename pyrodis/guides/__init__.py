@@ -6,6 +6,7 @@ from pyrodis.guides.factorized_guide import FactorizedGuide
 from pyrodis.guides.framewise_guide import FramewiseGuide
 from pyrodis.guides.full_guide import FullGuide
 from pyrodis.guides.inertial_guide import InertialGuide
+from pyrodis.guides.information_guide import InformationGuide
 from pyrodis.guides.mean_field_guide import MeanFieldGuide
 from pyrodis.guides.smoothing_guide import SmoothingGuide
 from pyrodis.guides.structured_guide import StructuredGuide
@@ -21,6 +22,7 @@ __all__ = [
     "FramewiseGuide",
     "FullGuide",
     "InertialGuide",
+    "InformationGuide",
     "MeanFieldGuide",
     "RotationTransition",
     "SmoothingGuide",

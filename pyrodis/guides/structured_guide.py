@@ -12,7 +12,7 @@ from pyrodis.guides.static_posterior import INITIAL_SCALE, feature_dim_of, make_
 from pyrodis.guides.transitions import DiagonalTransition
 from pyrodis.guides.viewed_features import check_dynamic_encoder, check_view, encode_views
 from pyrodis.nn import LocScale
-from pyrodis.ops import check_positive_int, register_parameters
+from pyrodis.ops import check_positive_int, register_parameters, without_autocast
 
 
 class StructuredGuide(nn.Module):
@@ -110,9 +110,9 @@ class StructuredGuide(nn.Module):
         static_features, features = encode_views(
             x, self.encoder, self.static_view, self.dynamic_view, self.dynamic_encoder, self.static is not None
         )
-        posterior, told = self.transition(features, *self.head(features))
-        with pyro.plate("data", x.shape[0], dim=-1):
+        with pyro.plate("data", x.shape[0], dim=-1), without_autocast(features):
             codes = sample_static(self.static, static_features)
+            posterior, told = self.transition(features, *self.head(features))
             z = pyro.sample("z", posterior)
         return {**codes, "z": z, **told}
 

@@ -37,6 +37,7 @@ BUILT_IN: dict[str, str] = {
     "DenseTransition": "pyrodis.guides",
     "DiagonalTransition": "pyrodis.guides",
     "InertialGuide": "pyrodis.guides",
+    "InformationGuide": "pyrodis.guides",
     "RotationTransition": "pyrodis.guides",
     "StructuredGuide": "pyrodis.guides",
     "EigenvalueGuide": "pyrodis.guides",

@@ -11,6 +11,7 @@ from torch import nn
 from torch.distributions import Independent
 
 from pyrodis.infer.sites import OBSERVED
+from pyrodis.ops import check_shown
 
 __all__ = ["ShownFrames", "score_shown_frames"]
 
@@ -65,20 +66,12 @@ class ShownFrames(nn.Module):
 
         Raises:
             TypeError: If `shown` is not a bool tensor.
-            ValueError: If it has another shape than (T) or (B, T).
+            ValueError: If it has another shape than (T) or (B, T), or hides all frames of a clip.
         """
         if x is None:
             return self.program(batch_size=batch_size)
         shown: Any = self.shown if isinstance(self.shown, torch.Tensor) else self.shown(x)
-        if not isinstance(shown, torch.Tensor) or shown.dtype != torch.bool:
-            got = shown.dtype if isinstance(shown, torch.Tensor) else type(shown).__name__
-            raise TypeError(f"shown must be a bool tensor, True where a frame is observed, got {got}")
-        if shown.shape not in (x.shape[1:2], x.shape[:2]):
-            raise ValueError(
-                f"shown must have shape (T) or (B, T) = {tuple(x.shape[:2])}, got {tuple(shown.shape)}; "
-                "give one value a frame"
-            )
-        with _MaskFrames(shown.to(x.device)):
+        with _MaskFrames(check_shown(shown, x).to(x.device)):
             return self.program(x)
 
 
@@ -89,6 +82,8 @@ def score_shown_frames(model: nn.Module, shown: Shown) -> ShownFrames:
 
     The codes of hidden frames keep their prior, so what is trained with it is a bound of the evidence of the shown
     frames. What the guide sees of a hidden frame is up to the clips: give it clips with black in those places.
+
+    A model that scores some frames only, as `DelayedVAE` does, scores those of them that are shown.
 
     A run that is fitted with it is saved as this module: load it with `load(run, model=score_shown_frames(...),
     guide=...)`, objects of one's own making.

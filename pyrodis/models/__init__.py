@@ -9,6 +9,7 @@ from pyrodis.models.eigenvalue_vae import EigenvalueVAE
 from pyrodis.models.laplace_prior import LaplacePrior
 from pyrodis.models.likelihoods import BernoulliPixels, NormalPixels
 from pyrodis.models.linear_gaussian import LinearGaussianSequence
+from pyrodis.models.linear_gaussian_dynamics import LinearGaussianDynamics
 from pyrodis.models.priors import LSTMPrior, MixtureStartPrior, StandardPrior
 from pyrodis.models.stationary_prior import StationaryPrior
 
@@ -23,6 +24,7 @@ __all__ = [
     "LaplaceEigenvalues",
     "LaplacePrior",
     "LinearDynamicsPrior",
+    "LinearGaussianDynamics",
     "LinearGaussianSequence",
     "MixtureStartPrior",
     "NormalPixels",

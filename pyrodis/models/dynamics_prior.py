@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from pyrodis.distributions import GaussMarkovNormal
-from pyrodis.ops import bounded_eigenvalues, check_positive_int, check_positive_number, contraction
+from pyrodis.ops import bounded_eigenvalues, check_positive_int, check_positive_number, contraction, without_autocast
 
 
 class DynamicsPrior(nn.Module):
@@ -123,10 +123,11 @@ class LinearDynamicsPrior(nn.Module):
         Returns:
             A distribution of batch shape () and event shape (T, D).
         """
-        transition = self.transition
-        loc = transition.new_zeros(check_positive_int("num_frames", num_frames), self.dynamic_dim)
-        every = transition.expand(num_frames - 1, -1, -1)
-        return GaussMarkovNormal(loc, torch.ones_like(loc), transition=every)
+        with without_autocast(self.raw):
+            transition = self.transition
+            loc = transition.new_zeros(check_positive_int("num_frames", num_frames), self.dynamic_dim)
+            every = transition.expand(num_frames - 1, -1, -1)
+            return GaussMarkovNormal(loc, torch.ones_like(loc), transition=every)
 
 
 def _check_eigenvalue(value: Any) -> float:

@@ -220,6 +220,8 @@ class LinearGaussianSequence(nn.Module):
         if not isinstance(shown, torch.Tensor) or shown.dtype != torch.bool or shown.shape != (num_frames,):
             got = f"{shown.dtype} {tuple(shown.shape)}" if isinstance(shown, torch.Tensor) else repr(shown)
             raise ValueError(f"shown must be a bool tensor of shape (T) = ({num_frames},), got {got}")
+        if not bool(shown.any()):
+            raise ValueError("shown must leave at least one frame to see, got False for all frames")
         return shown.to(every.device).repeat_interleave(len(self.static_weight))
 
     def _observed(self, x: torch.Tensor, shown: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,6 +1,12 @@
 """Pure tensor functions and small checks that every layer above may use."""
 
-from pyrodis.ops.checks import check_frames, check_frames_shape, check_positive_int, check_positive_number
+from pyrodis.ops.checks import (
+    check_frames,
+    check_frames_shape,
+    check_positive_int,
+    check_positive_number,
+    check_shown,
+)
 from pyrodis.ops.eigenvalues import bounded_eigenvalues
 from pyrodis.ops.linear_dynamics import chain_precision, contraction, kalman_log_evidence
 from pyrodis.ops.parameters import register_parameters
@@ -14,6 +20,7 @@ __all__ = [
     "check_frames_shape",
     "check_positive_int",
     "check_positive_number",
+    "check_shown",
     "contraction",
     "full_precision",
     "kalman_log_evidence",

@@ -132,3 +132,38 @@ def check_frames_shape(x: Any, frame_shape: tuple[int, ...] | None = None, name:
             "resize the frames or build the networks for this frame_shape"
         )
     return x
+
+
+def check_shown(shown: Any, x: torch.Tensor) -> torch.Tensor:
+    """Return `shown` if it says of every frame of clips whether it is observed, and leaves each clip at least one.
+
+    Args:
+        shown: What was given.
+        x: The clips.
+
+    Shape:
+        shown: (T) or (B, T), bool; x: (B, T, ...).
+
+    Returns:
+        The tensor, unchanged.
+
+    Raises:
+        TypeError: If `shown` is not a bool tensor.
+        ValueError: If it has another shape, or hides all frames of a clip.
+
+    Example:
+        >>> check_shown(torch.tensor([True, False]), torch.zeros(3, 2, 1, 8, 8)).tolist()
+        [True, False]
+    """
+    if not isinstance(shown, torch.Tensor) or shown.dtype != torch.bool:
+        got = shown.dtype if isinstance(shown, torch.Tensor) else type(shown).__name__
+        raise TypeError(f"shown must be a bool tensor, True where a frame is observed, got {got}")
+    if shown.shape not in (x.shape[1:2], x.shape[:2]):
+        raise ValueError(
+            f"shown must have shape (T) or (B, T) = {tuple(x.shape[:2])}, got {tuple(shown.shape)}; "
+            "give one value a frame"
+        )
+    if shown.device.type != "meta" and not bool(shown.any(-1).all()):
+        which = "" if shown.ndim == 1 else f" of clip {int((~shown.any(-1)).int().argmax())}"
+        raise ValueError(f"shown must leave at least one frame to see, got False for all frames{which}")
+    return shown

@@ -16,6 +16,7 @@ from pyrodis.guides import (
     DenseTransition,
     DiagonalTransition,
     InertialGuide,
+    InformationGuide,
     MeanFieldGuide,
     RotationTransition,
     StructuredGuide,
@@ -28,6 +29,7 @@ from pyrodis.models import (
     DelayedVAE,
     DynamicsPrior,
     LinearDynamicsPrior,
+    LinearGaussianDynamics,
     NormalPixels,
     StandardPrior,
     StationaryPrior,
@@ -316,3 +318,59 @@ def test_zaharia_peters_structured_posterior() -> None:
         expected = expected + Normal(past * u[:, t - 1], (1 - past**2).sqrt()).log_prob(u[:, t]).sum(-1)
     torch.testing.assert_close(log_prob(guide, x, z, "z"), expected)
     torch.testing.assert_close(guide(x)["eigenvalues"], eigenvalues)
+
+
+def state_space(dim: int = 2, num_pixels: int = 3) -> LinearGaussianDynamics:
+    """A turning, shrinking chain of two codes seen through three pixels."""
+    angle = torch.tensor(0.4, dtype=torch.float64)
+    rotation = torch.stack([torch.stack([angle.cos(), -angle.sin()]), torch.stack([angle.sin(), angle.cos()])])
+    return LinearGaussianDynamics(0.9 * rotation, random(num_pixels, dim, seed=3), scale=0.6, offset=0.5)
+
+
+def test_linear_gaussian_dynamics_joint_density() -> None:
+    transition, process, initial = chain()
+    emission = random(4, 3, seed=5)
+    model = LinearGaussianDynamics(transition, emission, process, initial, 0.7, 0.5, frame_shape=(1, 2, 2))
+    x, z = random(2, 5, 1, 2, 2, seed=1), random(2, 5, 3, seed=2)
+    codes = [chain_log_prob(clip, transition.expand(4, 3, 3), initial, process.expand(4, 3, 3)) for clip in z]
+    torch.testing.assert_close(log_prob(model, x, z, "z"), torch.stack(codes))
+    pixels = Normal(0.5 + z @ emission.mT, 0.7).log_prob(x.flatten(2)).sum((-2, -1))
+    torch.testing.assert_close(log_prob(model, x, z, "x"), pixels)
+
+
+@pytest.mark.parametrize("shown", [None, torch.tensor([True, False, False, True, True])])
+def test_linear_gaussian_dynamics_posterior_by_bayes(shown: Tensor | None) -> None:
+    """Log p(z) + log p(x | z) - log p(z | x) is the evidence, whatever z is."""
+    model, x = state_space(), 0.5 + 0.3 * random(2, 5, 1, 1, 3, seed=1)
+    evidence = model.log_evidence(x, shown)
+    seen = torch.ones(5, dtype=torch.bool) if shown is None else shown
+    for seed in (2, 3):
+        z = random(2, 5, 2, seed=seed)
+        pixels = Normal(0.5 + z @ model.emission.mT, 0.6).log_prob(x.flatten(2))[:, seen].sum((-2, -1))
+        joint = model.prior(5).log_prob(z) + pixels
+        torch.testing.assert_close(joint - model.exact_posterior(x, shown).log_prob(z), evidence)
+
+
+def test_archer_information_form() -> None:
+    torch.manual_seed(0)
+    guide = tiny(InformationGuide(ConvEncoder(FRAME, 4, base_channels=2), D, skip_blank=True))
+    with torch.no_grad():
+        guide.raw.copy_(0.1 * random(D, D))
+    x, z = make_clips(2), make_latents(2)["z"]
+    x[:, 1] = 0
+    features = guide.encoder(x)
+    loc, scale = by_hand.head(guide.head, features)
+    below = (features @ guide.mixing.weight.T + guide.mixing.bias).reshape(2, T, D, D).tril(-1)
+    factor = (1 / scale).diag_embed() @ (torch.eye(D, dtype=z.dtype) + below)
+    precision = factor @ factor.mT
+    precision[:, 1] = 0
+    transition, eye = contraction(10 * guide.raw), torch.eye(D, dtype=z.dtype)
+    diagonal, lower = chain_precision(transition, eye - transition @ transition.mT, eye, T)
+    dense = torch.stack([torch.block_diag(*(diagonal + clip)) for clip in precision])
+    for t, block in enumerate(lower):
+        rows, columns = slice(D * t + D, D * t + 2 * D), slice(D * t, D * t + D)
+        dense[:, rows, columns], dense[:, columns, rows] = block, block.mT
+    information = (precision @ loc.unsqueeze(-1)).flatten(1)
+    mean = torch.linalg.solve(dense, information)
+    expected = MultivariateNormal(mean, precision_matrix=dense).log_prob(z.flatten(1))
+    torch.testing.assert_close(log_prob(guide, x, z, "z"), expected, rtol=1e-6, atol=1e-6)

@@ -31,8 +31,10 @@ EQUATIONS = {
     "GaussianBlur": ["test_gaussian_blur_is_a_window_in_both_directions"],
     "Judge": ["test_judge_averages_a_temporal_convolution"],
     "InertialGuide": ["test_zaharia_peters_inertia_recurrence", "test_inertial_guide_is_normal_around_its_means"],
+    "InformationGuide": ["test_archer_information_form"],
     "LSTMPrior": ["test_li_mandt_lstm_prior_density"],
     "LinearDynamicsPrior": ["test_archer_linear_dynamics_prior"],
+    "LinearGaussianDynamics": ["test_linear_gaussian_dynamics_joint_density"],
     "LinearGaussianSequence": ["test_linear_gaussian_sequence_joint_density"],
     "LearnedSimilarity": ["test_larsen_learned_similarity_and_adversarial_losses"],
     "LocScale": ["test_loc_scale_is_linear_and_softplus_with_a_floor"],
@@ -64,6 +66,7 @@ EQUATIONS = {
     "log_density_matrix": ["test_density_matrix_pairs_every_draw_with_every_clip"],
     "mutual_information": ["test_chen_mutual_information_of_a_whole_data_set"],
     "contraction": ["test_contraction_has_the_singular_values_of_the_symmetric_form"],
+    "exact_posterior": ["test_linear_gaussian_dynamics_posterior_by_bayes"],
     "factorization_gaps": [
         "test_evidence_is_the_elbo_and_the_gap",
         "test_factorization_gaps_are_least_expected_kls",
