@@ -4,9 +4,32 @@ Matplotlib and Pillow are imported when a picture is drawn, not with this packag
 color-blind readers as well.
 """
 
+from pyrodis.plotting.eigenvalues import eigenvalue_histogram
 from pyrodis.plotting.frame_grid import frame_grid, swap_grid
+from pyrodis.plotting.maps import error_by_distance, position_map, worst_and_best
+from pyrodis.plotting.matrices import correlation_matrix
 from pyrodis.plotting.save_gif import save_gif
 from pyrodis.plotting.scores import guide_table, score_table, two_sided_bars
+from pyrodis.plotting.sweeps import factor_sweep, sweep_curve, sweep_map
 from pyrodis.plotting.training_curves import training_curves
+from pyrodis.plotting.traversal_grid import traversal_film, traversal_grid
 
-__all__ = ["frame_grid", "guide_table", "save_gif", "score_table", "swap_grid", "training_curves", "two_sided_bars"]
+__all__ = [
+    "correlation_matrix",
+    "eigenvalue_histogram",
+    "error_by_distance",
+    "factor_sweep",
+    "frame_grid",
+    "guide_table",
+    "position_map",
+    "save_gif",
+    "score_table",
+    "swap_grid",
+    "sweep_curve",
+    "sweep_map",
+    "training_curves",
+    "traversal_film",
+    "traversal_grid",
+    "two_sided_bars",
+    "worst_and_best",
+]

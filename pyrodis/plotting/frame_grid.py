@@ -35,7 +35,7 @@ def frame_grid(
         sequences: frames in [0, 1], gray or RGB.
         row_labels: one label a row, or one a group of rows.
         ax: where to draw; without it a figure of the right size is made.
-        column_labels: one label a block of frames.
+        column_labels: one label a block of frames, or one a frame.
         rows_per_group: rows that belong together; all by default.
         frames_per_group: frames that belong together; all of a row by default.
         scale: dots per pixel on a figure of its own.
@@ -68,7 +68,7 @@ def frame_grid(
         raise ValueError(f"scale must be at least 1, got {scale}; pass whole dots per pixel")
     tops, lefts = offsets(num_rows, height, rows_per_group), offsets(num_frames, width, blocks)
     rows = _label_positions(row_labels, tops, height, rows_per_group, "row_labels")
-    columns = _label_positions(column_labels, lefts[::blocks], lefts[blocks - 1] + width, 1, "column_labels")
+    columns = _label_positions(column_labels, lefts, width, blocks, "column_labels")
     image = sheet(tiles, tops, lefts)
     if ax is None:
         ax = _own_axes(image, row_labels, column_labels, scale)
@@ -175,7 +175,8 @@ def _own_axes(
     height, width = image.shape[0] * scale, image.shape[1] * scale
     dots = LABEL_SIZE * DOTS_PER_INCH / 72  # height of a label
     left = 8 + round(0.65 * dots * max(map(len, row_labels))) if row_labels else 4
-    top = round(2 * dots) if column_labels else 4
+    num_lines = 1 + max(label.count("\n") for label in column_labels) if column_labels else 0
+    top = round((0.8 + 1.2 * num_lines) * dots) if column_labels else 4
     total_width, total_height = left + width + 4, top + height + 4
     size = (total_width / DOTS_PER_INCH, total_height / DOTS_PER_INCH)
     figure = plt.figure(figsize=size, dpi=DOTS_PER_INCH, facecolor="white")

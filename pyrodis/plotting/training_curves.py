@@ -18,7 +18,9 @@ NUM_COLUMNS = 3
 LOG_RATIO = 20  # a positive term that falls further than this is drawn on a logarithmic axis
 
 
-def training_curves(history: Mapping[str, Sequence[float]], axes: Sequence[Axes] | None = None) -> np.ndarray:
+def training_curves(
+    history: Mapping[str, Sequence[float]], axes: Sequence[Axes] | None = None, unit: str = "nats per datum"
+) -> np.ndarray:
     """Draw one small panel for each loss term, training and validation together.
 
     Columns ``train_NAME`` and ``validation_NAME`` share the panel NAME, the total first; columns of other names
@@ -26,8 +28,9 @@ def training_curves(history: Mapping[str, Sequence[float]], axes: Sequence[Axes]
     and falls more than twentyfold has a logarithmic axis. NaN leaves a gap.
 
     Args:
-        history: column name -> one number an epoch, in nats per datum.
+        history: column name -> one number an epoch.
         axes: where to draw, one for each panel; without them a figure is made.
+        unit: what the terms are measured in.
 
     Returns:
         The axes of the panels, an array of shape (number of terms,).
@@ -51,6 +54,7 @@ def training_curves(history: Mapping[str, Sequence[float]], axes: Sequence[Axes]
         raise ValueError(f"axes must hold one for each of {names}, got {len(panels)}; pass {len(names)} axes")
     for ax, name in zip(panels, names, strict=False):
         _draw_term(ax, name, history, epochs)
+        ax.set_ylabel(unit, fontsize=8)
     panels[0].legend(frameon=False, fontsize=8)
     return panels[: len(names)]
 
@@ -93,7 +97,6 @@ def _draw_term(ax: Axes, name: str, history: Mapping[str, Sequence[float]], epoc
         ax.set_yscale("log")
     ax.set_title(name.replace("_", " "), fontsize=10)
     ax.set_xlabel("epoch", fontsize=8)
-    ax.set_ylabel("nats per datum", fontsize=8)
     ax.tick_params(labelsize=8)
     ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     ax.grid(alpha=0.25, linewidth=0.6)

@@ -114,7 +114,7 @@ def test_refuses_frames(x: np.ndarray, error: type[Exception], match: str) -> No
         ({"row_labels": ("a", "b", "c")}, "row_labels must hold 4 or 1 labels"),
         ({"row_labels": "abcd"}, "row_labels must hold 4 or 1 labels, got 'abcd'"),
         ({"row_labels": ("a",), "rows_per_group": 2}, "must hold 4 or 2 labels"),
-        ({"column_labels": ("a", "b")}, "column_labels must hold 1 labels"),
+        ({"column_labels": ("a", "b")}, "column_labels must hold 3 or 1 labels"),
         ({"rows_per_group": 3}, "rows_per_group must divide 4, got 3"),
         ({"frames_per_group": 0}, "frames_per_group must divide 3, got 0"),
         ({"scale": 0}, "scale must be at least 1, got 0"),
