@@ -149,6 +149,9 @@ def check_regularizer(regularizer: Callable[[torch.Tensor], torch.Tensor], value
 def check_dataset(dataset: Dataset[Any]) -> None:
     """Check that a data set's items and attributes are those that training, judges and figures expect.
 
+    A factor's size is its number of classes, or None where it is continuous, in [0, 1]. Factors may be those of the
+    clip or of each frame. Items may hold masks, of which exactly one covers each pixel.
+
     Args:
         dataset: A data set of clips with known factors.
 
@@ -167,14 +170,8 @@ def check_dataset(dataset: Dataset[Any]) -> None:
     _require(tuple(item["x"].shape) == shape, f'item["x"] must have shape {shape}, got {tuple(item["x"].shape)}')
     _require(item["x"].is_floating_point(), f'item["x"] must be floating point, got {item["x"].dtype}')
     _require(float(item["x"].min()) >= 0 and float(item["x"].max()) <= 1, 'item["x"] must lie in [0, 1]')
-    _require(
-        len(data.factor_names) == len(data.factor_sizes) == item["factors"].shape[-1],
-        "factor names, sizes and values differ in number",
-    )
-    sizes = torch.tensor(data.factor_sizes)
-    _require(
-        bool(((item["factors"] >= 0) & (item["factors"] < sizes)).all()), f"factors must lie below {data.factor_sizes}"
-    )
+    _check_factors(data, item["factors"])
+    _check_masks(data, item)
     _require(torch.equal(data[0]["x"], item["x"]), "the same index must give the same clip")
     last = len(data) - 1
     if hasattr(data, "__getitems__"):
@@ -213,6 +210,32 @@ def check_metric(
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise AssertionError(message)
+
+
+def _check_factors(data: Any, factors: torch.Tensor) -> None:
+    names, sizes, frames = data.factor_names, data.factor_sizes, data.num_frames
+    _require(len(names) == len(sizes) == factors.shape[-1], "factor names, sizes and values differ in number")
+    _require(
+        factors.dim() == 1 or factors.shape[:-1] == (frames,),
+        f"factors must have shape (F) or (T, F) with T = {frames}, got {tuple(factors.shape)}",
+    )
+    has_classes = torch.tensor([size is not None for size in sizes])
+    _require(bool(has_classes.all()) or factors.is_floating_point(), "continuous factors must be floating point")
+    classes, shares = factors[..., has_classes], factors[..., ~has_classes]
+    limits = torch.tensor([size for size in sizes if size is not None])
+    _require(bool(((classes >= 0) & (classes < limits)).all()), f"factors must lie below {sizes}")
+    _require(bool(((shares >= 0) & (shares <= 1)).all()), "continuous factors must lie in [0, 1]")
+
+
+def _check_masks(data: Any, item: Mapping[str, torch.Tensor]) -> None:
+    if "masks" not in item:
+        return
+    masks, (_, height, width) = item["masks"], data.frame_shape
+    _require(
+        masks.dtype == torch.bool and masks.shape == (data.num_frames, masks.shape[1], height, width),
+        f'item["masks"] must be bool (T, masks, {height}, {width}), got {masks.dtype} {tuple(masks.shape)}',
+    )
+    _require(bool((masks.sum(1) == 1).all()), "exactly one mask must cover each pixel of a frame")
 
 
 def _check_sites(model: nn.Module, guide: nn.Module, x: torch.Tensor) -> None:

@@ -222,6 +222,18 @@ class Shuffled(Clips):
         return [self[index] for index in reversed(indices)]
 
 
+class Moving(Clips):
+    """Its factors change from frame to frame; the first is continuous, the second has three classes."""
+
+    factor_names = ("place", "kind")
+    factor_sizes = (None, 3)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        factors = torch.stack([torch.linspace(0, 1, 5), torch.full((5,), 2.0)], 1)
+        masks = torch.stack([X[0, :, 0] > 0.5, X[0, :, 0] <= 0.5], 1)
+        return self.change(index, {"x": X[index].clone(), "factors": factors, "masks": masks})
+
+
 class Nameless(Clips):
     """It does not say its name."""
 
@@ -230,6 +242,7 @@ class Nameless(Clips):
 
 def test_data_sets_that_keep_the_contract_pass() -> None:
     check_dataset(Clips())
+    check_dataset(Moving())
     check_dataset(ProceduralSprites(split="test"))
 
 
@@ -244,6 +257,12 @@ def test_data_sets_that_keep_the_contract_pass() -> None:
         (Clips(lambda index, item: {**item, "x": torch.rand(5, 1, 8, 8)}), "the same index must give the same clip"),
         (Shuffled(), "__getitems__ must agree"),
         (Nameless(), "must have the attribute name"),
+        (Moving(lambda index, item: {**item, "factors": item["factors"] * 1.1}), r"continuous factors must lie in \[0"),
+        (Moving(lambda index, item: {**item, "factors": item["factors"] + 1}), "must lie below"),
+        (Moving(lambda index, item: {**item, "factors": item["factors"].long()}), "must be floating point"),
+        (Moving(lambda index, item: {**item, "factors": item["factors"][:4]}), r"\(T, F\) with T = 5, got \(4, 2\)"),
+        (Moving(lambda index, item: {**item, "masks": item["masks"].float()}), r"bool \(T, masks, 8, 8\), got torch"),
+        (Moving(lambda index, item: {**item, "masks": item["masks"][:, :1]}), "exactly one mask must cover"),
     ],
 )
 def test_a_broken_data_set_is_found(dataset: Any, match: str) -> None:

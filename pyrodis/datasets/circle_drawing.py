@@ -94,8 +94,8 @@ def render_circle(circle_positions: Tensor, background_positions: Tensor, scene:
     disc = _disc(circle_positions)
     ground = _background(background_positions)
     value = 255 * scene.circle_value
-    covered = torch.tensor(value).floor() if scene.occlude else (ground + value).clamp(max=255).floor()
-    canvas = torch.where(disc, covered.float(), ground.floor().float())
+    covered = (torch.full_like(ground, value) if scene.occlude else ground + value).clamp(max=255).floor().float()
+    canvas = torch.where(disc, covered, ground.floor().float())
     return _reduce(canvas, scene.size).div_(255).unsqueeze(-3)
 
 
@@ -173,8 +173,8 @@ def _check_positions(name: str, positions: Tensor, num: int) -> None:
 def _disc(positions: Tensor, radius: float = _RADIUS) -> Tensor:
     """Pixels of the canvas in any circle: (..., 2K) to bool (..., 64, 64)."""
     pixels = torch.arange(_CANVAS, dtype=torch.float64, device=positions.device)
-    centers = (0.75 * _CANVAS) * positions.float() + _CANVAS / 8  # in float32, as published, up to here
-    squares = (pixels - centers.double().unsqueeze(-1)).square().unflatten(-2, (-1, 2))
+    centers = ((0.75 * _CANVAS) * positions.float()).double() + _CANVAS / 8  # in float32 up to the product, as there
+    squares = (pixels - centers.unsqueeze(-1)).square().unflatten(-2, (-1, 2))
     across, down = squares[..., 0, :], squares[..., 1, :]
     discs = across.unsqueeze(-2) <= (radius**2 + radius - down).unsqueeze(-1)
     return discs.squeeze(-3) if discs.shape[-3] == 1 else discs.any(-3)
@@ -183,7 +183,7 @@ def _disc(positions: Tensor, radius: float = _RADIUS) -> Tensor:
 def _background(positions: Tensor) -> Tensor:
     """The Gaussian on the canvas, of height 204: (..., 2) to float64 (..., 64, 64)."""
     pixels = torch.arange(_CANVAS, dtype=torch.float64, device=positions.device)
-    squares = (pixels - _CANVAS * positions.double().unsqueeze(-1)).square()
+    squares = (pixels - _CANVAS * positions.float().double().unsqueeze(-1)).square()
     across, down = torch.exp((squares.amin(-1, keepdim=True) - squares) / (2 * _VARIANCE)).unbind(-2)
     return (_BACKGROUND * down).unsqueeze(-1) * across.unsqueeze(-2)
 

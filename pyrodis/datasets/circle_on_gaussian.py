@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import operator
 from typing import Any, Final, final
 
 import torch
@@ -14,10 +13,11 @@ from pyrodis.datasets.circle_drawing import CircleScene, circle_masks, render_ci
 from pyrodis.datasets.compositor import wrap_index
 from pyrodis.datasets.held_out_regions import Region
 from pyrodis.datasets.motion import AtRest, LinearMotion, Motion
-from pyrodis.datasets.streams import accepted_uniforms, check_split
+from pyrodis.datasets.streams import accepted_uniforms, check_seed, check_split
 from pyrodis.ops.checks import check_positive_int
 
 _VERSION: Final = "circle on Gaussian 1"
+_FRAMES_AT_ONCE: Final = 40  # their canvases fit into a processor's cache
 _PUBLISHED_MOTION: Final = LinearMotion()
 _PUBLISHED_SCENE: Final = CircleScene()
 
@@ -38,7 +38,7 @@ class CircleOnGaussian(Dataset[dict[str, Tensor]]):
         split: "train", "validation" or "test", which are drawn from different random numbers.
         num_sequences: How many. The published moving set has 200,000, all for training; its static set all 262,144.
         num_frames: Frames of a sequence.
-        seed: Any whole number.
+        seed: A whole number in [0, 2^32).
         motion: How circles move, such as `LinearMotion`, `BouncingMotion` and `GravityMotion`; None: they rest on a
             grid of 16 x 16 points.
         background_motion: How the background moves; None: it rests on a grid of 32 x 32 points.
@@ -94,7 +94,7 @@ class CircleOnGaussian(Dataset[dict[str, Tensor]]):
         self.split = check_split(split)
         self.num_sequences = check_positive_int("num_sequences", num_sequences)
         self.num_frames = check_positive_int("num_frames", num_frames)
-        self.seed = operator.index(seed)
+        self.seed = check_seed(seed)
         self.motion: Motion = AtRest(16) if motion is None else motion
         self.background_motion: Motion = AtRest(32) if background_motion is None else background_motion
         self.held_out = held_out
@@ -127,7 +127,11 @@ class CircleOnGaussian(Dataset[dict[str, Tensor]]):
         circles, ground = torch.cat([factors[..., :2], factors[..., 4:]], -1), factors[..., 2:4]
         if isinstance(self.background_motion, AtRest):
             ground = ground[:, :1]  # one background a sequence, drawn once
-        batch = {"x": render_circle(circles, ground, self.scene), "factors": factors}
+        pieces = max(1, len(indices) * self.num_frames // _FRAMES_AT_ONCE)
+        drawn = [
+            render_circle(c, g, self.scene) for c, g in zip(circles.chunk(pieces), ground.chunk(pieces), strict=True)
+        ]
+        batch = {"x": torch.cat(drawn), "factors": factors}
         if self.with_masks:
             batch["masks"] = circle_masks(circles, self.scene)
         return [{key: value[i] for key, value in batch.items()} for i in range(len(indices))]

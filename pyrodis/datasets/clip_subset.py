@@ -39,7 +39,7 @@ class ClipSubset(Dataset[Item]):
             raise ValueError(f"indices must be at least one index from 0 to {len(dataset) - 1}, got {span}")
         self.dataset = dataset
         self.factor_names: tuple[str, ...] = dataset.factor_names
-        self.factor_sizes: tuple[int, ...] = dataset.factor_sizes
+        self.factor_sizes: tuple[int | None, ...] = dataset.factor_sizes
         self.num_frames: int = dataset.num_frames
         self.frame_shape: tuple[int, int, int] = dataset.frame_shape
         self.seed: int = dataset.seed
@@ -49,7 +49,7 @@ class ClipSubset(Dataset[Item]):
 
     @property
     def factors(self) -> torch.Tensor:
-        """Factors of the clips, int64 (N, F), without their frames; an AttributeError where the whole has none."""
+        """Factors, (N, F) or (N, T, F), without their frames; an AttributeError if the whole has none."""
         return self.dataset.factors[self.indices]
 
     def __len__(self) -> int:

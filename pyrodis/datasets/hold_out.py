@@ -40,6 +40,8 @@ def hold_out(dataset: Any, factor: str, value: int) -> tuple[ClipSubset, ClipSub
         raise ValueError(f"factor must be one of {', '.join(dataset.factor_names)}, got {factor!r}; choose one of them")
     column = list(dataset.factor_names).index(factor)
     size = dataset.factor_sizes[column]
+    if size is None:
+        raise ValueError(f"factor must have classes, got {factor}, which is continuous; see HeldOutBand")
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"value must be a whole number, got {value!r} of type {type(value).__name__}")
     if not 0 <= value < size:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -85,6 +86,32 @@ def accepted_uniforms(
         f"{len(pending)} of {num_rows} sequences were refused {_MAX_ATTEMPTS} times; "
         "hold out more or less, or ask the motion for less"
     )
+
+
+def check_seed(seed: int) -> int:
+    """Return a seed if it is a whole number in [0, 2^32).
+
+    Args:
+        seed: The number.
+
+    Returns:
+        The number as an int.
+
+    Raises:
+        TypeError: If it is not whole.
+        ValueError: If it is out of range.
+
+    Example:
+        >>> check_seed(7)
+        7
+    """
+    try:
+        number = operator.index(seed)
+    except TypeError as error:
+        raise TypeError(f"seed must be an integer, got {seed!r}; pass 0, for example") from error
+    if not 0 <= number < 2**32:
+        raise ValueError(f"seed must be in [0, 2^32), got {number}; choose one of these integers")
+    return number
 
 
 def check_split(split: str) -> str:
