@@ -67,6 +67,7 @@ EQUATIONS = {
     "mutual_information": ["test_chen_mutual_information_of_a_whole_data_set"],
     "contraction": ["test_contraction_has_the_singular_values_of_the_symmetric_form"],
     "exact_posterior": ["test_linear_gaussian_dynamics_posterior_by_bayes"],
+    "render_circle": ["test_zaharia_peters_circle_on_gaussian"],
     "factorization_gaps": [
         "test_evidence_is_the_elbo_and_the_gap",
         "test_factorization_gaps_are_least_expected_kls",
