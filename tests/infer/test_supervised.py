@@ -81,7 +81,7 @@ def test_stops_after_a_whole_step_when_asked() -> None:
 
 def test_names_an_error_that_is_not_finite() -> None:
     items = [{"x": torch.tensor([float("inf")]), "factors": torch.zeros(1)}]
-    with pytest.raises(FloatingPointError, match="squared error became (inf|nan) by step 1; lower"):
+    with pytest.raises(FloatingPointError, match=r"squared error became (inf|nan) by step 1; lower"):
         fit_supervised(nn.Linear(1, 1), items, num_steps=20)
 
 
