@@ -34,6 +34,7 @@ def paired_difference(first: Array, second: Array) -> Score:
         Student, "The probable error of a mean", 1908.
 
     Example:
+        >>> import numpy as np
         >>> score = paired_difference(np.array([0.5, 0.6, 0.7]), np.array([0.2, 0.4, 0.3]))
         >>> round(score.value, 3), round(score.low, 3), score.seeds
         (0.3, 0.052, 3)
