@@ -283,7 +283,8 @@ def _check_finite(parts: dict[str, torch.Tensor]) -> None:
     for name, value in parts.items():
         # Of the parts only means and information are vectors.
         event_dim = 2 if name in ("loc", "information") else 3
-        require_all(value.isfinite(), value, f"{name} must be finite", event_dim=event_dim)
+        first_frame = int(name in ("precision_lower", "lower_factor"))
+        require_all(value.isfinite(), value, f"{name} must be finite", event_dim=event_dim, first_frame=first_frame)
 
 
 def _check_symmetric(name: str, value: torch.Tensor) -> None:

@@ -95,6 +95,7 @@ class GaussMarkovNormal(TorchDistribution):
             raise ValueError(f"basis must have shape (n, n) = {(dim, dim)}, got {tuple(basis.shape)}")
         if self._validate_args if validate_args is None else validate_args:
             _check_values(loc, scale, eigenvalues, angles)
+            _check_invertible(basis)
         self._chain = _make_chain(num_frames, eigenvalues, angles, basis, transition)
         self.loc, self.scale, self.basis = loc, scale, basis
         self.eigenvalues, self.angles, self.transition = eigenvalues, angles, transition
@@ -282,3 +283,11 @@ def _check_values(
     if eigenvalues is not None:
         expectation, hint = "eigenvalues must lie strictly between -1 and 1", "; use pyrodis.ops.bounded_eigenvalues"
         require_all(eigenvalues.abs() < 1, eigenvalues, expectation, hint, first_frame=1)
+
+
+def _check_invertible(basis: torch.Tensor | None) -> None:
+    if basis is None or basis.is_meta:
+        return
+    smallest = float(torch.linalg.svdvals(basis.detach())[-1])
+    if not smallest > 0:
+        raise ValueError(f"basis must be invertible, got one whose smallest singular value is {smallest}")

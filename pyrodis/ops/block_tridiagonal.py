@@ -291,7 +291,8 @@ def to_columns(value: torch.Tensor, num_dims: int) -> torch.Tensor:
         >>> to_columns(torch.zeros(7, 2, 5, 3), 3).shape
         torch.Size([2, 5, 3, 7])
     """
-    return value.reshape(-1, *value.shape[value.ndim - num_dims :]).movedim(0, -1)
+    draws = value.shape[: value.ndim - num_dims]
+    return value.reshape(draws.numel(), *value.shape[len(draws) :]).movedim(0, -1)
 
 
 def from_columns(columns: torch.Tensor, shape: torch.Size) -> torch.Tensor:
