@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from pyrodis.guides import FactorizedGuide, FramewiseGuide, FullGuide, SmoothingGuide
-from pyrodis.models import DSVAE, LSTMPrior, NormalPixels, StandardPrior
+from pyrodis.guides import (
+    BasisTransition,
+    DenseTransition,
+    DiagonalTransition,
+    FactorizedGuide,
+    FramewiseGuide,
+    FullGuide,
+    InertialGuide,
+    InformationGuide,
+    MeanFieldGuide,
+    RotationTransition,
+    SmoothingGuide,
+    StructuredGuide,
+)
+from pyrodis.models import (
+    DSVAE,
+    BetaVAE,
+    DelayedVAE,
+    DynamicsPrior,
+    LinearDynamicsPrior,
+    LinearGaussianDynamics,
+    LSTMPrior,
+    NormalPixels,
+    StandardPrior,
+)
 from pyrodis.nn import ConvDecoder, ConvEncoder, Downsample, PatchShuffle, RandomTones
 
 FRAME = (1, 8, 8)
@@ -26,6 +49,54 @@ every_pair = pytest.mark.parametrize(
     [(guide, prior) for guide in GUIDES for prior in PRIORS],
     ids=[f"{guide.__name__}-{prior.__name__}" for guide in GUIDES for prior in PRIORS],
 )
+
+
+def _encoder() -> ConvEncoder:
+    return ConvEncoder(FRAME, 4, base_channels=2)
+
+
+def _of_frames(model_class: Any = BetaVAE, prior_class: Any = DynamicsPrior) -> Any:
+    return model_class(ConvDecoder(D, FRAME, base_channels=2), prior_class(D), NormalPixels(), D, T)
+
+
+def _linear() -> LinearGaussianDynamics:
+    emission = 0.1 * torch.randn(64, D, generator=torch.Generator().manual_seed(0))
+    turn = torch.tensor([[0.8, -0.4], [0.4, 0.8]])
+    return LinearGaussianDynamics(turn, emission, scale=0.3, offset=0.5, frame_shape=FRAME, num_frames=T)
+
+
+def _sequence() -> DSVAE:
+    return DSVAE(ConvDecoder(S + D, FRAME, base_channels=2), DynamicsPrior(D), NormalPixels(), S, D, num_frames=T)
+
+
+def _structured(transition_class: Any, static_dim: int | None = None) -> StructuredGuide:
+    transition = transition_class(4, D, hidden_dim=3)
+    return StructuredGuide(_encoder(), D, hidden_dim=4, transition=transition, static_dim=static_dim)
+
+
+TRANSITIONS = (DiagonalTransition, BasisTransition, RotationTransition, DenseTransition)
+
+# Pairs of models and guides that are not a DSVAE and one of its four guides: fresh, float32, in training mode.
+DYNAMIC_PAIRS: dict[str, Callable[[], tuple[Any, Any]]] = {
+    "BetaVAE-MeanFieldGuide": lambda: (_of_frames(), MeanFieldGuide(_encoder(), D)),
+    "BetaVAE-InertialGuide": lambda: (_of_frames(), InertialGuide(_encoder(), D, learn_alpha=True)),
+    "BetaVAE-InformationGuide": lambda: (_of_frames(), InformationGuide(_encoder(), D)),
+    "BetaVAE-LinearDynamicsPrior": lambda: (_of_frames(BetaVAE, LinearDynamicsPrior), _structured(DiagonalTransition)),
+    "BetaVAE-LSTMPrior": lambda: (_of_frames(BetaVAE, LSTMPrior), _structured(DiagonalTransition)),
+    "DelayedVAE-InertialGuide": lambda: (_of_frames(DelayedVAE, StandardPrior), InertialGuide(_encoder(), D)),
+    "LinearGaussianDynamics-InformationGuide": lambda: (_linear(), InformationGuide(_encoder(), D)),
+    "LinearGaussianDynamics-MeanFieldGuide": lambda: (_linear(), MeanFieldGuide(_encoder(), D)),
+    **{
+        f"BetaVAE-{guide.__name__}": lambda guide=guide: (_of_frames(), guide(_encoder(), None, D, hidden_dim=4))
+        for guide in GUIDES
+    },
+    **{
+        f"BetaVAE-{kind.__name__}": lambda kind=kind: (_of_frames(BetaVAE, StandardPrior), _structured(kind))
+        for kind in TRANSITIONS
+    },
+    **{f"DSVAE-{kind.__name__}": lambda kind=kind: (_sequence(), _structured(kind, S)) for kind in TRANSITIONS},
+}
+every_dynamic_pair = pytest.mark.parametrize("make", DYNAMIC_PAIRS.values(), ids=DYNAMIC_PAIRS.keys())
 
 
 def make_model(prior_class: Any = LSTMPrior, likelihood: nn.Module | None = None, seed: int = 0) -> DSVAE:

@@ -26,7 +26,8 @@ class InformationGuide(nn.Module):
     r"""The information form: the precision of a linear chain, plus a precision for what every frame says by itself.
 
     $$q(z_{1:T} \mid x) = \mathcal N(J^{-1} h, J^{-1}), \qquad
-    J = J_{\mathrm{chain}}(A) + \operatorname{blockdiag}(R_t), \qquad h_t = R_t\, m(x_t), \qquad R_t = F(x_t) F(x_t)^\top$$
+    J = J_{\mathrm{chain}}(A) + \operatorname{blockdiag}(R_t), \qquad h_t = R_t\, m(x_t),
+    \qquad R_t = F(x_t) F(x_t)^\top$$
 
     The chain is z_1 ~ N(0, I), z_t ~ N(A z_{t-1}, I - A A^T), with a learned A, a `contraction` of a free matrix. m is
     linear in the encoder's features; F is lower triangular: its diagonal is one over a scale as `LocScale` makes it,

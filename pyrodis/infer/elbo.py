@@ -12,6 +12,7 @@ from pyro.poutine.replay_messenger import ReplayMessenger
 from torch.distributions import Independent, kl_divergence
 
 from pyrodis.infer.sites import get_trace, is_factor, latent_sites, sample_sites
+from pyrodis.ops import without_autocast
 
 Program = Callable[..., Any]
 
@@ -160,7 +161,8 @@ class NamedELBO(ELBO):
             elif site["is_observed"]:
                 _add(found, f"nll_{name}" if "nll" in found else "nll", -_log_prob(site), site)
             else:
-                kl, exact = self._kl(_check_pair(name, site, guide_trace), site)
+                with without_autocast(site["value"]):  # of sequences it multiplies matrices
+                    kl, exact = self._kl(_check_pair(name, site, guide_trace), site)
                 _add(found, f"kl_{name}", kl, site)
                 analytic |= {name} if exact else set()
         for name, site in sample_sites(guide_trace).items():

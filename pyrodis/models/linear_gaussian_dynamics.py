@@ -21,6 +21,7 @@ from pyrodis.ops import (
     check_shown,
     kalman_log_evidence,
     register_parameters,
+    without_autocast,
 )
 
 
@@ -131,7 +132,7 @@ class LinearGaussianDynamics(nn.Module):
         """
         register_parameters(self)
         batch_size, num_frames = clip_sizes(x, batch_size, self.frame_shape, self.num_frames)
-        with pyro.plate("data", batch_size, dim=-1):
+        with pyro.plate("data", batch_size, dim=-1), without_autocast(self.transition):
             z = pyro.sample("z", self.prior(num_frames))
             loc = self.offset + z @ self.emission.mT
             loc = loc.reshape(*loc.shape[:-1], *self.frame_shape)
