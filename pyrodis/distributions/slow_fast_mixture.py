@@ -32,8 +32,8 @@ class SlowFastMixture(TorchDistribution):
         ValueError: If the components have different bounds.
 
     Source:
-        *Disentangling via dynamics*, section 2.4.1, asks for two modes of eigenvalues; here they are in the prior.
-        Implicit gradients: Figurnov, Mohamed and Mnih (2018).
+        Zaharia and Peters, Disentangling via dynamics, section 2.4.1, asks for two modes of eigenvalues; here they are
+        in the prior. Implicit gradients: Figurnov, Mohamed and Mnih (2018).
 
     Example:
         >>> prior = SlowFastMixture(torch.tensor(0.0), TruncatedLaplace(1.0, 0.001), TruncatedLaplace(0.9, 0.05))

@@ -35,8 +35,8 @@ class TruncatedLaplace(TorchDistribution):
         ValueError: If low is not below high, or, where arguments are validated, the scale is not above 0.
 
     Source:
-        *Disentangling via dynamics*, section 2.2, asks for a prior over eigenvalues in place of a tuned penalty: with
-        loc 1 and scale 1 / gamma this is the one whose negative log-density is that penalty.
+        Zaharia and Peters, Disentangling via dynamics, section 2.2, asks for a prior over eigenvalues in place of a
+        tuned penalty: with loc 1 and scale 1 / gamma this is the one whose negative log-density is that penalty.
 
     Example:
         >>> prior = TruncatedLaplace(torch.tensor(1.0), torch.tensor(0.1))

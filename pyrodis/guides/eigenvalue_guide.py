@@ -43,7 +43,7 @@ class EigenvalueGuide(nn.Module):
         ValueError: If a size is not positive, or x has another shape.
 
     Source:
-        *Disentangling via dynamics*, section 2.1, for what each factor reads.
+        Zaharia and Peters, Disentangling via dynamics, section 2.1, for what each factor reads.
 
     Example:
         >>> from pyrodis.nn import ConvEncoder

@@ -34,7 +34,8 @@ class LinearPrediction(nn.Module):
         ValueError: If the site is missing or has fewer than three frames.
 
     Source:
-        *Disentangled dynamics*, whose penalty is on the codes; on posterior means it has no noise to pay for.
+        Zaharia, Peters et al., Disentangled dynamics, whose penalty is on the codes; on posterior means it has no noise
+        to pay for.
 
     Example:
         >>> from pyrodis.infer import NamedELBO, add_guide_penalty

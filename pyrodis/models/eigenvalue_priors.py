@@ -31,8 +31,8 @@ class LaplaceEigenvalues(nn.Module):
         ValueError: If either is not positive.
 
     Source:
-        *Disentangling via dynamics*, section 2.2: "there is probably a better way to get this prior than just tuning
-        the regularization".
+        Zaharia and Peters, Disentangling via dynamics, section 2.2: "there is probably a better way to get this prior
+        than just tuning the regularization".
 
     Example:
         >>> LaplaceEigenvalues(4, rate=10.0)(8).event_shape
@@ -83,7 +83,7 @@ class SlowFastEigenvalues(nn.Module):
             `initial_weight` is not between its bounds.
 
     Source:
-        *Disentangling via dynamics*, section 2.4.1, asks whether learned eigenvalues have two modes.
+        Zaharia and Peters, Disentangling via dynamics, section 2.4.1, asks whether learned eigenvalues have two modes.
 
     Example:
         >>> SlowFastEigenvalues(4)(8).event_shape

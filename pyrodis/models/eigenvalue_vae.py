@@ -45,8 +45,8 @@ class EigenvalueVAE(nn.Module):
             nor batch_size is given.
 
     Source:
-        *Disentangling via dynamics*, with its penalty on eigenvalues as a prior, and the eigenvalues in the generative
-        model: in a posterior whose marginals do not contain them they say nothing of the data.
+        Zaharia and Peters, Disentangling via dynamics, with its penalty on eigenvalues as a prior, and the eigenvalues
+        in the generative model: in a posterior whose marginals do not contain them they say nothing of the data.
 
     Example:
         >>> from pyrodis.models import LaplaceEigenvalues, NormalPixels

@@ -54,8 +54,8 @@ def slowness(eigenvalues: torch.Tensor) -> torch.Tensor:
         ValueError: If there is no dimension of time and of latents.
 
     Source:
-        *Disentangling via dynamics*, section 2.2.1. It is the negative log-density of a Laplace distribution at 1, up
-        to a constant: see `pyrodis.models.LaplaceEigenvalues`.
+        Zaharia and Peters, Disentangling via dynamics, section 2.2.1. It is the negative log-density of a Laplace
+        distribution at 1, up to a constant: see `pyrodis.models.LaplaceEigenvalues`.
 
     Example:
         >>> slowness(torch.tensor([[[1.0, 0.9], [1.0, 0.5]]]))
@@ -91,7 +91,7 @@ def weighted_slowness(eigenvalues: torch.Tensor, weights: torch.Tensor) -> torch
         ValueError: If the shapes do not fit.
 
     Source:
-        *Disentangling via dynamics*, section 2.2.2.
+        Zaharia and Peters, Disentangling via dynamics, section 2.2.2.
 
     Example:
         >>> weighted_slowness(torch.tensor([[[0.9, 0.9]]]), torch.tensor([1.0, 3.0]))
@@ -123,7 +123,7 @@ def increasing_weights(num: int, gamma: float = 1.0) -> torch.Tensor:
         ValueError: If either is not positive.
 
     Source:
-        *Disentangling via dynamics*, section 2.2.2.
+        Zaharia and Peters, Disentangling via dynamics, section 2.2.2.
 
     Example:
         >>> increasing_weights(3, 0.5)
@@ -150,8 +150,8 @@ def identity_deviation(transition: torch.Tensor) -> torch.Tensor:
         ValueError: If the last two dimensions are not those of square matrices of transitions.
 
     Source:
-        *Disentangling via dynamics*, section 2.3.1, with the norm read entry by entry, as its own norm of eigenvalues
-        is.
+        Zaharia and Peters, Disentangling via dynamics, section 2.3.1, with the norm read entry by entry, as its own
+        norm of eigenvalues is.
 
     Example:
         >>> identity_deviation(torch.tensor([[[[1.0, 0.5], [0.0, 0.0]]]]))
@@ -185,8 +185,8 @@ def linear_prediction_error(z: torch.Tensor, alpha: float | torch.Tensor = 1.0) 
         ValueError: If z has fewer than three frames.
 
     Source:
-        *Disentangled dynamics*. The loss of its published code takes differences along batch and time as one axis, and
-        so penalizes no prediction.
+        Zaharia, Peters et al., Disentangled dynamics. The loss of its published code takes differences along batch and
+        time as one axis, and so penalizes no prediction.
 
     Example:
         >>> linear_prediction_error(torch.tensor([[[0.0], [1.0], [2.0], [4.0]]]))
