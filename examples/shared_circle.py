@@ -1,0 +1,213 @@
+"""What the scripts on the circle before a Gaussian background share: networks, codes, scores and figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+import pyrodis
+from pyrodis import metrics
+from pyrodis.datasets import CircleOnGaussian, LinearMotion, circle_masks, published_circle_masks, render_circle
+from pyrodis.metrics import Score
+from pyrodis.nn import BroadcastDecoder, ConvDecoder, ConvEncoder
+
+GROUPS = {"object": (0, 1), "background": (2, 3)}
+CHUNK = 100  # clips that are encoded and decoded at once
+
+
+class PublishedEncoder(nn.Module):
+    """The document's encoder: four convolutions of stride 2 with ReLU, then one linear layer, which the guide adds.
+
+    Args:
+        frame_shape: (C, H, W) with H = W a multiple of 16.
+        channels: Channels of every convolution.
+    """
+
+    def __init__(self, frame_shape: tuple[int, int, int], channels: int = 32) -> None:
+        super().__init__()
+        self.frame_shape = frame_shape
+        self.channels = channels
+        self.feature_dim = channels * (frame_shape[1] // 16) ** 2
+        sizes = [frame_shape[0], *[channels] * 4]
+        layers = [(nn.Conv2d(i, o, 4, stride=2, padding=1), nn.ReLU()) for i, o in zip(sizes, sizes[1:], strict=False)]
+        self.convolutions = nn.Sequential(*(part for pair in layers for part in pair))
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        features = self.convolutions(frames.flatten(0, -4)).flatten(1)
+        return features.float().reshape(*frames.shape[:-3], -1)
+
+
+class PublishedDecoder(nn.Module):
+    """The mirror of `PublishedEncoder`.
+
+    Args:
+        code_dim: Size of the code.
+        frame_shape: (C, H, W) with H = W a multiple of 16.
+        channels: Channels of every transposed convolution.
+    """
+
+    def __init__(self, code_dim: int, frame_shape: tuple[int, int, int], channels: int = 32) -> None:
+        super().__init__()
+        self.code_dim = code_dim
+        self.frame_shape = frame_shape
+        self.channels = channels
+        self.side = frame_shape[1] // 16
+        self.linear = nn.Linear(code_dim, channels * self.side**2)
+        sizes = [*[channels] * 4, frame_shape[0]]
+        layers = [
+            (nn.ReLU(), nn.ConvTranspose2d(i, o, 4, stride=2, padding=1))
+            for i, o in zip(sizes, sizes[1:], strict=False)
+        ]
+        self.convolutions = nn.Sequential(*(part for pair in layers for part in pair))
+
+    def forward(self, codes: torch.Tensor) -> torch.Tensor:
+        hidden = self.linear(codes.flatten(0, -2)).unflatten(1, (self.channels, self.side, self.side))
+        return self.convolutions(hidden).float().reshape(*codes.shape[:-1], *self.frame_shape)
+
+
+def make_networks(name: str, code_dim: int, channels: int, frame_shape: tuple[int, int, int]) -> tuple[Any, Any]:
+    """Encoder and decoder: "broadcast", the default; "conv"; or "published", the document's own."""
+    if name == "published":
+        return PublishedEncoder(frame_shape, channels), PublishedDecoder(code_dim, frame_shape, channels)
+    encoder = ConvEncoder(frame_shape, 8 * channels, channels)
+    if name == "conv":
+        return encoder, ConvDecoder(code_dim, frame_shape, channels)
+    return encoder, BroadcastDecoder(code_dim, frame_shape, 2 * channels, 3, frame_shape[1] // 2)
+
+
+def load_circles(moving: bool, num_train: int, smoke_test: bool) -> dict[str, CircleOnGaussian]:
+    """Train, validation and test clips of the published task: moving in 10 frames, or resting in one."""
+    motion, num_frames = (LinearMotion(), 10) if moving else (None, 1)
+    sizes = {"train": 24, "validation": 12, "test": 40} if smoke_test else {"train": num_train}
+    sizes = {"validation": 500, "test": 1000 if moving else 4000} | sizes
+    return {
+        split: CircleOnGaussian(split=split, num_sequences=size, num_frames=num_frames, motion=motion)
+        for split, size in sizes.items()
+    }
+
+
+def encode_all(guide: nn.Module, data: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Posterior means of z (N, T, D) and true factors (N, T, F)."""
+    means, factors = [], []
+    for start in range(0, len(data), CHUNK):
+        items = data.__getitems__([*range(start, min(start + CHUNK, len(data)))])
+        means.append(pyrodis.encode(guide, torch.stack([item["x"] for item in items]))["z"])
+        factors.append(torch.stack([item["factors"] for item in items]))
+    return torch.cat(means).numpy(), torch.cat(factors).numpy()
+
+
+def still_frames(positions: torch.Tensor) -> torch.Tensor:
+    """Frames (N, 1, H, W) of circle and background at positions (N, 4)."""
+    return render_circle(positions[:, :2], positions[:, 2:])
+
+
+def reconstruct_stills(model: nn.Module, guide: nn.Module, frames: torch.Tensor, num_frames: int) -> torch.Tensor:
+    """Reconstructions of frames that stand still: each is shown as a clip, of which the middle frame is taken."""
+    parts = []
+    for part in frames.split(CHUNK):
+        clips = part.unsqueeze(1).expand(-1, num_frames, -1, -1, -1)
+        parts.append(pyrodis.reconstruct(model, guide, clips)[:, num_frames // 2])
+    return torch.cat(parts)
+
+
+def encode_stills(guide: nn.Module, frames: torch.Tensor, num_frames: int) -> torch.Tensor:
+    """Posterior means (N, D) of frames that stand still."""
+    clips = frames.unsqueeze(1).expand(-1, num_frames, -1, -1, -1)
+    return torch.cat([pyrodis.encode(guide, part)["z"][:, num_frames // 2] for part in clips.split(CHUNK)])
+
+
+def code_scores(means: np.ndarray, factors: np.ndarray, names: tuple[str, ...]) -> dict[str, Score]:
+    """Disentanglement of codes, and how many of them live."""
+    rows = means.reshape(-1, means.shape[-1])
+    live = metrics.active_units(rows)
+    scores = {"active_units": number(live, len(means), ceiling=means.shape[-1])}
+    scores |= metrics.mig(means, factors, names)
+    scores |= {f"dci/{name}": score for name, score in metrics.dci(means[:, ::3], factors[:, ::3], names).items()}
+    scores |= {f"r2/{name}": score for name, score in metrics.factor_r2(means[:, ::3], factors[:, ::3], names).items()}
+    if live > 1:
+        scores["squared_cross_correlation"] = metrics.squared_cross_correlation(means)
+    return scores
+
+
+def position_grid(num: int = 8) -> torch.Tensor:
+    """All combinations of `num` values of each of the four positions, as the published error analysis takes them."""
+    return torch.cartesian_prod(*[torch.linspace(0, 1, num)] * 4)
+
+
+def region_scores(frames: torch.Tensor, reconstructions: torch.Tensor, positions: torch.Tensor) -> dict[str, Score]:
+    """Squared error a pixel inside, on the edge and outside of the circle, by our masks and by the published ones."""
+    scores = {}
+    for name, masks in (("mse", circle_masks(positions)), ("published_mse", published_circle_masks(positions))):
+        errors = metrics.region_errors(frames, reconstructions, masks)
+        scores |= {f"{name}/{region}": score for region, score in errors.items()}
+    return scores
+
+
+def number(value: float, num: int, ceiling: float | None = None) -> Score:
+    """A number of one run, which has no interval of its own."""
+    return Score(float(value), float(value), float(value), None, ceiling, num)
+
+
+def write_scores(run: Path, scores: Mapping[str, Score]) -> None:
+    (run / "metrics.json").write_text(json.dumps({name: score.as_dict() for name, score in scores.items()}, indent=1))
+
+
+def save(folder: Path, name: str, axes: Any) -> None:
+    """Write the figure of some axes, and close it."""
+    from matplotlib import pyplot
+
+    folder.mkdir(parents=True, exist_ok=True)
+    figure = axes.figure if hasattr(axes, "figure") else np.asarray(axes).flat[0].figure
+    figure.savefig(folder / f"{name}.png", dpi=100, bbox_inches="tight")
+    pyplot.close(figure)
+
+
+def draw_codes(folder: Path, model: nn.Module, guide: nn.Module, data: Any, means: np.ndarray, factors: Any) -> None:
+    """Sweeps of factors into latents, traversals of latents into frames, and both correlation matrices."""
+    from pyrodis import plotting
+
+    num_dims, num_frames = means.shape[-1], means.shape[1]
+    latents = [f"z{i}" for i in range(num_dims)]
+    values = torch.linspace(0, 1, 21)
+    sweeps = {}
+    for i, name in enumerate(data.factor_names):
+        positions = torch.full((len(values), 4), 0.5)
+        positions[:, i] = values
+        sweeps[name] = encode_stills(guide, still_frames(positions), num_frames).numpy()
+    save(folder, "factor_sweeps", plotting.factor_sweep(values, sweeps, latents))
+    middle = still_frames(torch.tensor([[0.35, 0.35, 0.65, 0.65]])).expand(num_frames, -1, -1, -1).unsqueeze(0)
+    codes = pyrodis.encode(guide, middle)
+    rows = means.reshape(-1, num_dims)
+    low, high = np.quantile(rows, 0.02), np.quantile(rows, 0.98)
+    steps = torch.linspace(float(low), float(high), 9)
+    frames = pyrodis.traverse(model, codes, values=steps)
+    at = num_frames // 2
+    save(folder, "traversals", plotting.traversal_grid(frames.numpy(), steps, latents, frame=at))
+    film = plotting.traversal_film(frames.numpy(), frame=at)
+    plotting.save_gif(folder / "traversals.gif", film, columns=num_dims, labels=latents)
+    save(folder, "latent_correlation", plotting.correlation_matrix(metrics.latent_correlation(rows), latents, latents))
+    matrix = metrics.latent_factor_correlation(rows, factors.reshape(-1, factors.shape[-1]))
+    save(folder, "factor_correlation", plotting.correlation_matrix(matrix, latents, list(data.factor_names)))
+
+
+def draw_errors(folder: Path, frames: torch.Tensor, shown: torch.Tensor, positions: torch.Tensor) -> None:
+    """Where frames are reconstructed badly: maps over positions, error by distance, worst and best cases."""
+    from pyrodis import plotting
+
+    errors = metrics.region_errors_by_item(frames, shown, circle_masks(positions))
+    names = ("inside", "edge", "background")
+    by_region = {name: errors[:, i] for i, name in enumerate(names)}
+    known = {name: value[~np.isnan(errors).any(1)] for name, value in by_region.items()}
+    places = positions[torch.from_numpy(~np.isnan(errors).any(1))]
+    save(folder, "error_over_circle_positions", plotting.position_map(places[:, :2], known, num_bins=8))
+    save(folder, "error_over_background_positions", plotting.position_map(places[:, 2:], known, num_bins=8))
+    distance = (places[:, :2] * 48 + 8 - places[:, 2:] * 64).norm(dim=-1)
+    save(folder, "error_by_distance", plotting.error_by_distance(distance, known))
+    total = (frames - shown).square().mean(dim=(-3, -2, -1))
+    save(folder, "worst_and_best", plotting.worst_and_best(frames.numpy(), shown.numpy(), total.numpy()))
