@@ -142,11 +142,13 @@ def position_grid(num: int = 8) -> torch.Tensor:
 
 def region_scores(frames: torch.Tensor, reconstructions: torch.Tensor, positions: torch.Tensor) -> dict[str, Score]:
     """Squared error a pixel inside, on the edge and outside of the circle, by our masks and by the published ones."""
-    scores = {}
-    for name, masks in (("mse", circle_masks(positions)), ("published_mse", published_circle_masks(positions))):
-        errors = metrics.region_errors(frames, reconstructions, masks)
-        scores |= {f"{name}/{region}": score for region, score in errors.items()}
-    return scores
+    regions, scores = ("inside", "edge", "background"), {}
+    errors = metrics.region_errors(frames, reconstructions, circle_masks(positions[:, :2]))
+    scores |= {f"mse/{region}": errors[region] for region in regions}
+    masks = published_circle_masks(positions[:, :2])
+    masks = torch.cat([masks, ~masks.any(-3, keepdim=True)], dim=-3)  # a margin belongs to none of the three
+    errors = metrics.region_errors(frames, reconstructions, masks, (*regions, "margin"))
+    return scores | {f"published_mse/{region}": errors[region] for region in regions}
 
 
 def number(value: float, num: int, ceiling: float | None = None) -> Score:
@@ -200,7 +202,7 @@ def draw_errors(folder: Path, frames: torch.Tensor, shown: torch.Tensor, positio
     """Where frames are reconstructed badly: maps over positions, error by distance, worst and best cases."""
     from pyrodis import plotting
 
-    errors = metrics.region_errors_by_item(frames, shown, circle_masks(positions))
+    errors = metrics.region_errors_by_item(frames, shown, circle_masks(positions[:, :2]))
     names = ("inside", "edge", "background")
     by_region = {name: errors[:, i] for i, name in enumerate(names)}
     known = {name: value[~np.isnan(errors).any(1)] for name, value in by_region.items()}

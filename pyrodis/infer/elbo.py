@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -187,11 +188,10 @@ class NamedELBO(ELBO):
         value, mask = guide_site["value"], model_site["mask"]
         q, p = guide_site["fn"], model_site["fn"]
         if self.analytic:
-            for closed_form in (_whole_kl, _conditional_kl):
-                try:
-                    return _masked_sum(closed_form(q, p, value), mask), not hasattr(p, "conditional_kl")
-                except NotImplementedError:
-                    pass
+            with suppress(NotImplementedError):
+                return _masked_sum(kl_divergence(q, p), mask), True
+            with suppress(NotImplementedError):
+                return _masked_sum(_conditional_kl(q, p, value), mask), not hasattr(p, "conditional_kl")
         return _masked_sum(q.log_prob(value) - p.log_prob(value), mask), False
 
 
@@ -209,11 +209,6 @@ class _CheckedReplay(ReplayMessenger):
                 f"site '{msg['name']}' has event shape {tuple(given)} in the guide and {tuple(wanted)} in the model; "
                 "build both with the same sizes"
             )
-
-
-def _whole_kl(q: Any, p: Any, value: torch.Tensor) -> torch.Tensor:
-    """The KL of two distributions that torch knows the KL of."""
-    return kl_divergence(q, p)
 
 
 def _conditional_kl(q: Any, p: Any, value: torch.Tensor) -> torch.Tensor:
