@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +105,8 @@ def encode_all(guide: nn.Module, data: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def still_frames(positions: torch.Tensor) -> torch.Tensor:
-    """Frames (N, 1, H, W) of circle and background at positions (N, 4)."""
-    return render_circle(positions[:, :2], positions[:, 2:])
+    """Frames (..., 1, H, W) of circle and background at positions (..., 4)."""
+    return render_circle(positions[..., :2], positions[..., 2:])
 
 
 def reconstruct_stills(model: nn.Module, guide: nn.Module, frames: torch.Tensor, num_frames: int) -> torch.Tensor:
@@ -127,6 +129,8 @@ def code_scores(means: np.ndarray, factors: np.ndarray, names: tuple[str, ...]) 
     rows = means.reshape(-1, means.shape[-1])
     live = metrics.active_units(rows)
     scores = {"active_units": number(live, len(means), ceiling=means.shape[-1])}
+    # A dead latent still moves a little with the frame; it is to say nothing, however faithfully it does.
+    means = np.where(metrics.activity(rows) > 0.01, means, 0.0)
     scores |= metrics.mig(means, factors, names)
     scores |= {f"dci/{name}": score for name, score in metrics.dci(means[:, ::3], factors[:, ::3], names).items()}
     scores |= {f"r2/{name}": score for name, score in metrics.factor_r2(means[:, ::3], factors[:, ::3], names).items()}
@@ -141,7 +145,10 @@ def position_grid(num: int = 8) -> torch.Tensor:
 
 
 def region_scores(frames: torch.Tensor, reconstructions: torch.Tensor, positions: torch.Tensor) -> dict[str, Score]:
-    """Squared error a pixel inside, on the edge and outside of the circle, by our masks and by the published ones."""
+    """Squared error a pixel inside, on the edge and outside of the circle, by our masks and by the published ones.
+
+    An item is a frame, with positions (N, 4), or a clip, with positions (N, T, 4).
+    """
     regions, scores = ("inside", "edge", "background"), {}
     errors = metrics.region_errors(frames, reconstructions, circle_masks(positions[:, :2]))
     scores |= {f"mse/{region}": errors[region] for region in regions}
@@ -158,6 +165,30 @@ def number(value: float, num: int, ceiling: float | None = None) -> Score:
 
 def write_scores(run: Path, scores: Mapping[str, Score]) -> None:
     (run / "metrics.json").write_text(json.dumps({name: score.as_dict() for name, score in scores.items()}, indent=1))
+
+
+def read_scores(run: Path) -> dict[str, Score]:
+    """What `write_scores` wrote; empty where it has not."""
+    file = run / "metrics.json"
+    return {name: Score(**score) for name, score in json.loads(file.read_text()).items()} if file.exists() else {}
+
+
+def check_free(runs: Sequence[Path], options: argparse.Namespace) -> None:
+    """Refuse a sweep at its start, not in its middle, if a directory that it needs holds a run."""
+    taken = [run for run in runs if (run / "config.json").exists()]
+    if taken and not (options.resume or options.overwrite):
+        raise FileExistsError(f"{taken[0]} already holds a run; --resume goes on with it, --overwrite starts again")
+
+
+def say_hours(model: nn.Module, guide: nn.Module, data: Any, options: argparse.Namespace, num_runs: int) -> None:
+    """Time one step and print what all runs would take on this CPU."""
+    clips = torch.stack([item["x"] for item in data.__getitems__([*range(4)])])
+    start = time.perf_counter()
+    pyrodis.NamedELBO()(model, guide)(clips).backward()
+    seconds = (time.perf_counter() - start) / len(clips) * len(data) * options.num_epochs * num_runs
+    for parameter in (*model.parameters(), *guide.parameters()):
+        parameter.grad = None
+    print(f"on this CPU {num_runs} x {options.num_epochs} epochs take about {seconds / 3600:.0f} hours, by one step")
 
 
 def save(folder: Path, name: str, axes: Any) -> None:
