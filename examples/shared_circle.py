@@ -150,9 +150,9 @@ def region_scores(frames: torch.Tensor, reconstructions: torch.Tensor, positions
     An item is a frame, with positions (N, 4), or a clip, with positions (N, T, 4).
     """
     regions, scores = ("inside", "edge", "background"), {}
-    errors = metrics.region_errors(frames, reconstructions, circle_masks(positions[:, :2]))
+    errors = metrics.region_errors(frames, reconstructions, circle_masks(positions[..., :2]))
     scores |= {f"mse/{region}": errors[region] for region in regions}
-    masks = published_circle_masks(positions[:, :2])
+    masks = published_circle_masks(positions[..., :2])
     masks = torch.cat([masks, ~masks.any(-3, keepdim=True)], dim=-3)  # a margin belongs to none of the three
     errors = metrics.region_errors(frames, reconstructions, masks, (*regions, "margin"))
     return scores | {f"published_mse/{region}": errors[region] for region in regions}
