@@ -139,6 +139,26 @@ def code_scores(means: np.ndarray, factors: np.ndarray, names: tuple[str, ...]) 
     return scores
 
 
+def group_scores(means: np.ndarray, factors: np.ndarray) -> dict[str, Score]:
+    """How much of every latent object and background explain, and how far apart that keeps the two.
+
+    1 where every latent is explained by one of the two alone, 0 where by both alike: the disentanglement of DCI with
+    the two groups in place of factors, and explained variances in place of importances.
+    """
+    shares = metrics.explained_by_groups(means, factors, GROUPS)
+    scores = {
+        f"explained/z{i}/{group}": number(value, len(means), 1.0)
+        for group, column in shares.items()
+        for i, value in enumerate(column)
+    }
+    positive = np.stack([*shares.values()]).clip(1e-12)
+    part = positive / positive.sum(0)
+    apart = 1 + (part * np.log2(part)).sum(0)
+    weights = positive.sum(0) * (np.var(means.reshape(-1, means.shape[-1]), axis=0) > 0.01)
+    value = (weights * apart).sum() / weights.sum() if weights.sum() > 0 else 0.0
+    return scores | {"group_separation": number(value, len(means), 1.0)}
+
+
 def position_grid(num: int = 8) -> torch.Tensor:
     """All combinations of `num` values of each of the four positions, as the published error analysis takes them."""
     return torch.cartesian_prod(*[torch.linspace(0, 1, num)] * 4)

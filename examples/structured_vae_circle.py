@@ -218,13 +218,10 @@ def evaluate(run: Path, model: nn.Module, guide: nn.Module, test: Any, figures: 
     holds = metrics.assign_latents(means, factors, circle.GROUPS)
     for name, value in zip(test.factor_names, metrics.lag_one_correlation(factors), strict=True):
         scores[f"lag_one_correlation/{name}"] = circle.number(value, len(factors), 1.0)
-    shares = metrics.explained_by_groups(means, factors, circle.GROUPS)
+    scores |= circle.group_scores(means, factors)
     learned = prior_eigenvalues(model)
-    for i in range(len(holds)):
-        for group, share in shares.items():
-            scores[f"explained/z{i}/{group}"] = circle.number(share[i], len(factors), 1.0)
-        if learned is not None:
-            scores[f"prior_eigenvalue/z{i}"] = circle.number(learned[i], 1, 1.0)
+    if learned is not None:
+        scores |= {f"prior_eigenvalue/z{i}": circle.number(value, 1, 1.0) for i, value in enumerate(learned)}
     told = guide_eigenvalues(guide, test)
     if told is not None and told.shape[1:] == (means.shape[1] - 1, means.shape[2]):
         np.save(run / "guide_eigenvalues.npy", told)
@@ -327,7 +324,7 @@ def main(options: argparse.Namespace) -> None:
     for method in options.methods:
         model, guide = fit(options, method, data)
         done[method] = evaluate(output / method, model, guide, data["test"])
-        shown = ("mig", "dci", "active", "prior_eigenvalue", "published_mse")
+        shown = ("mig", "dci", "active", "group", "prior_eigenvalue", "published_mse")
         print(score_table({name: score for name, score in done[method].items() if name.startswith(shown)}))
     draw_eigenvalues(output, done)
     print(f"every method has its run in {output}; load one with pyrodis.load({str(output / options.methods[0])!r})")

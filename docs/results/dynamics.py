@@ -1,0 +1,294 @@
+"""The tables of results on the moving circle: trains what is missing, stores every finished row, prints the tables.
+
+    python docs/results/dynamics.py [--rows NAME ...] [--table-only] [--write]
+
+A row is one method and one seed of an example on circles. It is stored as JSON beside this script once it has finished,
+and never trained again; a run that was cut is resumed. Unfinished rows are named. --write puts the tables between the
+markers <!-- results:NAME --> and <!-- /results --> of README.md and of the two pages on dynamics, and draws the figure
+of eigenvalues over all seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+PAPERS = ROOT / "docs" / "papers"
+PAGES = (ROOT / "README.md", PAPERS / "disentangling_via_dynamics.md", PAPERS / "disentangled_dynamics.md")
+FIGURE = ROOT / "docs" / "_static" / "eigenvalues.png"
+SEEDS = range(5)
+FEW_SEEDS = range(3)
+
+METHODS = {
+    "dynamics": "**structured guide, prior with learned eigenvalues**",
+    "control": "structured guide, prior N(0, I): the negative control",
+    "mean-field": "mean-field guide, prior with learned eigenvalues",
+    "beta-vae": "beta-VAE: mean-field guide, prior N(0, I)",
+    "slow-vae": "SlowVAE: mean-field guide, Laplace transitions",
+    "tc-vae": "beta-TCVAE: mean-field guide, prior N(0, I), total correlation",
+    "lstm": "LSTM guide, prior with learned eigenvalues",
+    "basis": "structured guide in a learned basis, prior with learned eigenvalues",
+    "rotation": "structured guide with 2 x 2 rotations, prior with a learned matrix",
+    "dense": "structured guide with dense transitions, prior with a learned matrix",
+    "slowness": "negative control with a slowness penalty",
+    "weighted-slowness": "negative control with a slowness penalty that grows with the dimension",
+    "laplace": "eigenvalues as latent variables, Laplace prior",
+    "slow-fast": "eigenvalues as latent variables, slow and fast prior",
+}
+MAIN = ("dynamics", "beta-vae", "slow-vae", "control", "tc-vae", "mean-field")
+
+
+def _row(method: str, seed: int) -> tuple[list[str], str]:
+    """Command of a row, and where in its output directory the scores lie."""
+    script = ["examples/structured_vae_circle.py", "--methods", method, "--seed", str(seed)]
+    return script, f"{method}/metrics.json"
+
+
+# Name of a row -> command and scores, in the order in which they are trained.
+ROWS: dict[str, tuple[list[str], str]] = {
+    **{f"{method}-seed{seed}": _row(method, seed) for seed in SEEDS for method in MAIN[:3]},
+    **{f"{method}-seed{seed}": _row(method, seed) for seed in FEW_SEEDS for method in MAIN[3:]},
+    **{f"{method}-seed0": _row(method, 0) for method in METHODS if method not in MAIN},
+}
+
+
+def path_of(row: str) -> Path:
+    return HERE / f"dynamics-{row}.json"
+
+
+def commit() -> str:
+    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return head.stdout.strip()
+
+
+def minutes_of(run: Path) -> float:
+    """Minutes of all trainings in a directory."""
+    seconds = 0.0
+    for history in run.rglob("history.csv"):
+        seconds += sum(float(line.rsplit(",", 1)[1]) for line in history.read_text().splitlines()[1:])
+    return round(seconds / 60, 1)
+
+
+def finish(row: str) -> None:
+    """Train, score and store one row, resuming a run that was cut."""
+    command, scores = ROWS[row]
+    run = ROOT / "runs" / f"results-dynamics-{row}"
+    run.parent.mkdir(exist_ok=True)
+    trained_at = run.with_suffix(".commit")  # of the code that began the training, which a resumed run goes on with
+    if not trained_at.exists():
+        trained_at.write_text(commit())
+    scored_at = commit()
+    subprocess.run([sys.executable, *command, "--output", str(run), "--resume"], cwd=ROOT, check=True)
+    result = {
+        "command": " ".join(["python", *command]),
+        "trained_at": trained_at.read_text(),
+        "scored_at": scored_at,
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+        "training_minutes": minutes_of(run),
+        "scores": json.loads((run / scores).read_text()),
+    }
+    path_of(row).write_text(json.dumps(result, indent=1) + "\n")
+
+
+def stored(name: str) -> dict[int, dict[str, Any]]:
+    """The finished seeds of a method."""
+    rows = [row for row in ROWS if re.fullmatch(rf"{re.escape(name)}-seed\d+", row) and path_of(row).exists()]
+    return {int(row.rpartition("seed")[2]): json.loads(path_of(row).read_text()) for row in rows}
+
+
+def values(results: dict[int, dict[str, Any]], score: str) -> list[float]:
+    return [result["scores"][score]["value"] for result in results.values() if score in result["scores"]]
+
+
+def interval(numbers: list[float], digits: int = 3) -> str:
+    """Mean over seeds, and the half width of its 95 % interval (Student's t) where there are two seeds or more."""
+    from pyrodis.metrics import paired_difference
+
+    if not numbers:
+        return ""
+    if len(numbers) == 1:
+        return f"{numbers[0]:.{digits}f}"
+    mean = paired_difference(numbers, [0.0] * len(numbers))
+    return f"{mean.value:.{digits}f} ± {mean.high - mean.value:.{digits}f}"
+
+
+COLUMNS = {
+    "MIG": "mig",
+    "DCI D": "dci/disentanglement",
+    "DCI C": "dci/completeness",
+    "DCI I": "dci/informativeness",
+    "R² linear": "r2/linear",
+    "object apart from background": "group_separation",
+    "live of 4": "active_units",
+    "inside": "mse/inside",
+    "edge": "mse/edge",
+    "background": "mse/background",
+}
+
+
+def method_table() -> str:
+    """A line for every method, means over seeds with 95 % intervals."""
+    lines = ["| method | seeds | " + " | ".join(COLUMNS) + " | minutes |", "| --- |" + " ---: |" * (len(COLUMNS) + 2)]
+    missing = []
+    for name, words in METHODS.items():
+        results = stored(name)
+        if results:
+            cells = [
+                interval(values(results, score), 1 if name == "active_units" else 4 if "mse" in score else 3)
+                for score in COLUMNS.values()
+            ]
+            minutes = np.mean([result["training_minutes"] for result in results.values()])
+            lines.append(f"| {words} | {len(results)} | " + " | ".join(cells) + f" | {minutes:.1f} |")
+        wanted = sum(bool(re.fullmatch(rf"{re.escape(name)}-seed\d+", row)) for row in ROWS)
+        if len(results) < wanted:
+            missing.append(f"{name} ({wanted - len(results)} of {wanted} seeds)")
+    return "\n".join(lines) + (f"\n\nNot finished: {'; '.join(missing)}." if missing else "")
+
+
+def difference_table() -> str:
+    """Paired differences over seeds: dynamics less each other method."""
+    from pyrodis.metrics import paired_difference
+
+    scores = ("mig", "dci/disentanglement", "dci/completeness", "group_separation")
+    lines = [
+        "| dynamics less | seeds | MIG | DCI D | DCI C | object apart from background |",
+        "| --- |" + " ---: |" * 5,
+    ]
+    ours = stored("dynamics")
+    for name in MAIN[1:]:
+        theirs = stored(name)
+        seeds = sorted(set(ours) & set(theirs))
+        if len(seeds) < 2:
+            continue
+        cells = []
+        for score in scores:
+            pairs = [[result[seed]["scores"][score]["value"] for seed in seeds] for result in (ours, theirs)]
+            difference = paired_difference(*pairs)
+            cells.append(f"{difference.value:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})")
+        lines.append(f"| {METHODS[name]} | {len(seeds)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) if len(lines) > 2 else "Not finished: two methods of two seeds each are needed."
+
+
+def eigenvalues(name: str) -> dict[str, list[float]]:
+    """Eigenvalues of all finished seeds, by what their dimension holds: of the prior, or medians of the guide's."""
+    found: dict[str, list[float]] = {"object": [], "background": []}
+    for result in stored(name).values():
+        scores = result["scores"]
+        dims = sum(key.startswith("explained/") and key.endswith("/object") for key in scores)
+        for i in range(dims):
+            group = max(found, key=lambda group, i=i: scores[f"explained/z{i}/{group}"]["value"])
+            learned = scores.get(f"prior_eigenvalue/z{i}", scores.get(f"guide_eigenvalue/z{i}"))
+            if learned is not None:
+                found[group].append(learned["value"])
+    return found
+
+
+def expected() -> dict[str, float]:
+    """The factors' own lag-one correlations."""
+    for result in stored("dynamics").values():
+        scores = result["scores"]
+        return {k.split("/")[1]: v["value"] for k, v in scores.items() if k.startswith("lag_one_correlation/")}
+    return {}
+
+
+def modes(name: str) -> Any:
+    from pyrodis.metrics import bimodality
+
+    pooled = [value for group in eigenvalues(name).values() for value in group]
+    return bimodality(np.array(pooled)) if len(pooled) >= 6 else None
+
+
+def eigenvalue_table() -> str:
+    """Eigenvalues by what the dimensions hold, and whether they have two modes."""
+    wanted = ", ".join(f"{name} {value:.4f}" for name, value in expected().items())
+    lines = [
+        f"Lag-one correlation of the true factors: {wanted}.",
+        "",
+        "| method | seeds | background: smallest, median | object: median, smallest to largest | one mode or two | "
+        "BIC of one component less that of two |",
+        "| --- |" + " ---: |" * 5,
+    ]
+    for name in ("dynamics", "control", "slowness", "weighted-slowness"):
+        results, found, fit = stored(name), eigenvalues(name), modes(name)
+        if not results:
+            lines.append(f"| {METHODS[name]} | 0 |  |  |  | not finished |")
+            continue
+        ground, thing = found["background"], found["object"]
+        cells = [
+            f"{min(ground):.5f}, {np.median(ground):.5f}" if ground else "none",
+            f"{np.median(thing):.4f}, {min(thing):.4f} to {max(thing):.4f}" if thing else "none",
+            "too few values" if fit is None else "two" if fit.bimodal else "one",
+            "" if fit is None else f"{fit.bic_difference:.1f}",
+        ]
+        lines.append(f"| {METHODS[name]} | {len(results)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def draw_figure() -> None:
+    """The histogram of the prior's eigenvalues over all seeds, the negative control's beside it."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    from pyrodis.plotting import eigenvalue_histogram
+
+    ours, control = (
+        {group: np.array(found) for group, found in eigenvalues(name).items() if found}
+        for name in ("dynamics", "control")
+    )
+    axes = eigenvalue_histogram(ours, control, expected(), fits=(modes("dynamics"), modes("control")))
+    figure = np.asarray(axes).flat[0].figure
+    figure.savefig(FIGURE, dpi=120, bbox_inches="tight")
+    pyplot.close(figure)
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "methods": method_table,
+    "differences": difference_table,
+    "eigenvalues": eigenvalue_table,
+}
+
+
+def write_blocks(text: str) -> str:
+    """Return a page with the tables between its markers."""
+    for name, block in BLOCKS.items():
+        pattern = rf"(<!-- results:{name} -->\n).*?(<!-- /results -->)"
+        text = re.sub(pattern, lambda found, block=block: found[1] + block() + "\n" + found[2], text, flags=re.DOTALL)
+    return text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", nargs="+", metavar="NAME", choices=ROWS, help="train these rows alone (default: all)")
+    parser.add_argument("--table-only", action="store_true", help="train nothing, print what is finished")
+    parser.add_argument("--write", action="store_true", help="write the tables into the pages, and draw the figure")
+    options = parser.parse_args()
+    for row in options.rows or ROWS:
+        if not path_of(row).exists() and not options.table_only:
+            finish(row)
+    if options.write:
+        for page in PAGES:
+            page.write_text(write_blocks(page.read_text()))
+        draw_figure()
+    for name, block in BLOCKS.items():
+        print(f"{name}\n\n{block()}\n")
+    for row in ROWS:
+        if not path_of(row).exists():
+            print(f"{row}: missing; run python docs/results/dynamics.py --rows {row}")
+
+
+if __name__ == "__main__":
+    main()
