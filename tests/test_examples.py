@@ -6,6 +6,7 @@ import argparse
 import csv
 import importlib.util
 import json
+import math
 import os
 import subprocess
 import sys
@@ -14,17 +15,21 @@ from types import ModuleType
 
 import pytest
 import torch
+from pyro import poutine
+from pyro.distributions import Normal
 from safetensors import safe_open
+from torch.distributions import kl_divergence
 
 import pyrodis
 from pyrodis.datasets import ProceduralSprites
+from pyrodis.infer import LinearPrediction
 from pyrodis.infer.penalties import innermost
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
 
-# Each script that examples/ holds.
-SCRIPTS = ("dsvae_sprites.py",)
+# Each script that examples/ holds, and where below its output directory the run lies that is looked at.
+SCRIPTS = {"dsvae_sprites.py": ".", "beta_vae_circle.py": "beta-0.001", "structured_vae_circle.py": "dynamics"}
 
 SCORE_FIELDS = {"value", "low", "high", "chance", "ceiling", "num", "seeds"}
 
@@ -40,11 +45,11 @@ def run(script: str, *options: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module", params=SCRIPTS)
 def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run directory of a script's smoke test."""
+    """A run directory of a script's smoke test."""
     output = tmp_path_factory.mktemp(Path(request.param).stem) / "run"
     result = run(request.param, "--smoke-test", "--output", str(output))
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
-    return output
+    return output / SCRIPTS[request.param]
 
 
 def test_every_script_is_listed() -> None:
@@ -97,10 +102,15 @@ def test_nothing_unfinished_is_left(finished: Path) -> None:
     assert not [path for path in finished.rglob("*") if path.suffix in {".tmp", ".part"}]
 
 
-def load_example() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("dsvae_sprites", EXAMPLES / "dsvae_sprites.py")
+def load_example(name: str = "dsvae_sprites") -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
     example = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
+    sys.modules[name] = example  # where its dataclasses look for the names of their annotations
+    sys.path.insert(0, str(EXAMPLES))  # where a script finds what it shares with others
+    try:
+        spec.loader.exec_module(example)
+    finally:
+        sys.path.remove(str(EXAMPLES))
     return example
 
 
@@ -157,6 +167,84 @@ def test_a_held_out_value_is_in_no_training_clip() -> None:
     assert len(only) > 0
     with pytest.raises(ValueError, match="--hold-out must be FACTOR=VALUE such as top=5, got 'top'"):
         example.split_held_out(parse(example, "--hold-out", "top"), data)
+
+
+def test_the_loss_of_the_beta_sweep_is_half_of_the_published_one() -> None:
+    example = load_example("beta_vae_circle")
+    options = parse(example, "--data", "moving", "--prediction-weights", "0.5", "--betas", "0.02")
+    (setting,) = example.make_settings(options)
+    data = example.circle.load_circles(True, 8, smoke_test=True)["train"]
+    model, guide = example.make_pair(options, setting.beta, data)
+    weights = example.make_fit_settings(options, setting.beta, data).kl_weights
+    penalized = example.penalize(guide, setting, LinearPrediction())
+    x = torch.stack([data[i]["x"] for i in range(3)])
+    programs = [pyrodis.scale_latents(program, weights) for program in (model, penalized)]
+    torch.manual_seed(0)
+    total = pyrodis.NamedELBO().terms(*programs, x).total
+    torch.manual_seed(0)
+    trace = poutine.trace(guide).get_trace(x)
+    posterior = trace.nodes["z"]["fn"]
+    squares = (x - model.decoder(trace.nodes["z"]["value"]).sigmoid()).square().sum() / 3
+    kl = kl_divergence(posterior, Normal(0.0, 1.0).expand([10, 4]).to_event(2)).mean()
+    z = posterior.mean
+    prediction = (z[:, 2:] - 2 * z[:, 1:-1] + z[:, :-2]).square().sum() / 3
+    published = squares + 0.02 * 1024 / 4 * kl + 0.5 * prediction
+    constant = 10 * 1024 * 0.5 * math.log(2 * math.pi)
+    torch.testing.assert_close(total - constant, published / 2, rtol=1e-4, atol=1e-3)
+
+
+def test_runs_of_the_beta_sweep() -> None:
+    example = load_example("beta_vae_circle")
+    names = [
+        setting.name for setting in example.make_settings(parse(example, "--betas", "5", "0.001", "--autoencoder"))
+    ]
+    assert names == ["autoencoder", "beta-0.001", "beta-5"]
+    options = example.make_parser().parse_args([])
+    example.apply_preset(options)
+    assert options.betas == example.BETAS == (0.001, 0.00549, 0.0302, 0.166, 0.91, 5.0)
+    grid = parse(example, "--data", "moving", "--betas", "1", "--prediction-weights", "1e4", "0")
+    assert [setting.weight for setting in example.make_settings(grid)] == [0, 1e4]
+    table = example.sweep_table({example.Setting(0.0055): {}}, compare=True)
+    assert "| 0.0055 |  |" in table
+    assert table.endswith("| 2 | 0.065 | 0.283 | 0.196 | 0.0015 |")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--prediction-weights", "1"), "needs clips of several frames: add --data moving"),
+        (("--learn-alpha",), "needs a prediction: add --prediction-weights"),
+        (("--betas", "-1"), "--betas must be finite numbers of at least 0, got"),
+        (("--betas", "1", "1.00001"), "must differ in four digits"),
+    ],
+)
+def test_the_beta_sweep_refuses(options: tuple[str, ...], message: str) -> None:
+    example = load_example("beta_vae_circle")
+    with pytest.raises(ValueError, match=message):
+        example.make_settings(parse(example, *options))
+
+
+def test_the_beta_sweep_with_predictions_and_controls_goes_on_where_it_was(tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    options = ("--smoke-test", "--output", str(output), "--data", "moving", "--betas", "0.001", "--supervised")
+    options += ("--prediction-weights", "0", "1", "--learn-alpha")
+    result = run("beta_vae_circle.py", *options)
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
+    scores = json.loads((output / "metrics.json").read_text(encoding="utf8"))
+    assert {name.split("/")[0] for name in scores} == {
+        "beta-0.001-prediction-0",
+        "beta-0.001-prediction-1",
+        "supervised",
+    }
+    alpha = scores["beta-0.001-prediction-1/alpha"]["value"]
+    assert alpha != 1
+    assert "beta-0.001-prediction-0/alpha" not in scores
+    assert (output / "figures" / "map_mig.png").exists()
+    kept = {path: path.stat().st_mtime_ns for path in output.glob("*/metrics.json")}
+    assert len(kept) == 3
+    result = run("beta_vae_circle.py", *options, "--resume")
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
+    assert {path: path.stat().st_mtime_ns for path in output.glob("*/metrics.json")} == kept
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
