@@ -29,7 +29,13 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
 
 # Each script that examples/ holds, and where below its output directory the run lies that is looked at.
-SCRIPTS = {"dsvae_sprites.py": ".", "beta_vae_circle.py": "beta-0.001", "structured_vae_circle.py": "dynamics"}
+SCRIPTS = {
+    "dsvae_sprites.py": ".",
+    "beta_vae_circle.py": "beta-0.001",
+    "structured_vae_circle.py": "dynamics",
+    "inertial_vae_circle.py": "gamma-0.5",
+    "compare_guides.py": "structured-rotation",
+}
 
 SCORE_FIELDS = {"value", "low", "high", "chance", "ceiling", "num", "seeds"}
 
