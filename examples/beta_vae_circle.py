@@ -356,7 +356,9 @@ def run_controls(options: argparse.Namespace, data: dict[str, Any]) -> dict[str,
         positions = torch.full((len(values), len(names)), 0.5)
         positions[:, i] = values
         sweeps[name] = reader(circle.still_frames(positions)).numpy()
-    circle.save(run / "figures", "factor_sweeps", plotting.factor_sweep(values, sweeps, list(names)))
+    axes = plotting.factor_sweep(values, sweeps, list(names))
+    axes[0].set_ylabel("what the encoder says", fontsize=9)
+    circle.save(run / "figures", "factor_sweeps", axes)
     matrix = metrics.latent_factor_correlation(told.flatten(0, 1).numpy(), factors.flatten(0, 1).numpy())
     circle.save(run / "figures", "factor_correlation", plotting.correlation_matrix(matrix, list(names), list(names)))
     positions = circle.position_grid(4 if len(test) < 100 else 8)
@@ -392,8 +394,8 @@ def sweep_table(results: dict[Setting, dict[str, Score]], compare: bool) -> str:
     return "\n".join(f"| {' | '.join('' if cell == 'nan' else cell for cell in row)} |" for row in rows)
 
 
-def draw_curves(folder: Path, results: dict[Setting, dict[str, Score]]) -> None:
-    """Errors, scores and live latents over beta."""
+def draw_curves(folder: Path, results: dict[Setting, dict[str, Score]], compare: bool) -> None:
+    """Errors, scores and live latents over beta; the document's errors beside them where they can be compared."""
     from pyrodis import plotting
 
     betas = [setting.beta for setting in results]
@@ -413,6 +415,10 @@ def draw_curves(folder: Path, results: dict[Setting, dict[str, Score]]) -> None:
         ax.set_xscale("symlog", linthresh=least) if 0 in betas else ax.set_xscale("log")
         if figure == "errors":
             ax.set_yscale("log")
+            known = [beta for beta in betas if compare and beta in DOCUMENT]
+            for i, region in enumerate(regions if known else ()):
+                ends = [DOCUMENT[beta][i] for beta in known]
+                ax = plotting.sweep_curve(known, ends, label=f"{region}, document", ax=ax)
         ax.set_xlabel("beta, normalized", fontsize=9)
         ax.set_ylabel(label, fontsize=9)
         circle.save(folder, f"{figure}_over_beta", ax)
@@ -433,7 +439,9 @@ def draw_maps(folder: Path, results: dict[Setting, dict[str, Score]]) -> None:
         circle.save(folder, f"map_{figure}", ax)
 
 
-def draw_sweep(folder: Path, results: dict[Setting, dict[str, Score]], shown: dict[str, torch.Tensor]) -> None:
+def draw_sweep(
+    folder: Path, results: dict[Setting, dict[str, Score]], shown: dict[str, torch.Tensor], compare: bool
+) -> None:
     """What all runs make of the same frames, and their scores over what was swept."""
     from pyrodis import plotting
 
@@ -442,7 +450,7 @@ def draw_sweep(folder: Path, results: dict[Setting, dict[str, Score]], shown: di
     if len({setting.weight for setting in results}) > 1:
         draw_maps(folder, results)
     else:
-        draw_curves(folder, results)
+        draw_curves(folder, results, compare)
 
 
 def main(options: argparse.Namespace) -> None:
@@ -474,8 +482,9 @@ def main(options: argparse.Namespace) -> None:
         print("with labels:")
         print(score_table({k: v for k, v in controls.items() if "circle_" not in k and "background_" not in k}))
     circle.write_scores(output, scores)
-    draw_sweep(output / "figures", results, shown)
-    print(sweep_table(results, compare=options.data == "static"))
+    compare = options.data == "static"
+    draw_sweep(output / "figures", results, shown, compare)
+    print(sweep_table(results, compare))
     print(f"every run has its directory in {output}, with the sweep's metrics.json and figures")
 
 
