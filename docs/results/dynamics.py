@@ -17,7 +17,7 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +56,44 @@ def _row(method: str, seed: int) -> tuple[list[str], str]:
     return script, f"{method}/metrics.json"
 
 
+def _sweep(script: str, *options: str, seed: int = 0) -> tuple[list[str], str]:
+    """The same of a sweep, whose scores stand together."""
+    return [f"examples/{script}_vae_circle.py", *options, "--seed", str(seed)], "metrics.json"
+
+
+PUBLISHED = ["--networks", "published", "--channels", "32", "--precision", "32-true"]
+SLOW = ["--learning-rate", "1e-4", "--schedule", "constant"]
+PREDICTION = ["--data", "moving", "--betas", "0.001", "0.0302", "--prediction-weights", "0", "1e-4", "1e-2", "1", "100"]
+PREDICTION.append("10000")
+SHARP = ["--betas", "0.0001", "0.001", "--channels", "32", "--num-steps", "12000", "--num-train", "96000"]
+STATIC = {
+    "static": "our networks, Adam 2e-3 with cosine decay",
+    "static-published": "the published networks, Adam 1e-4, constant",
+    "static-published-fast": "the published networks, Adam 2e-3 with cosine decay",
+    "static-sharp": "our networks, 32 channels, three times the steps",
+}
+INERTIA = {
+    "inertia": "alpha 1, normalized beta .001",
+    "inertia-autoencoder": "alpha 1, no KL",
+    "inertia-learned": "alpha learned, normalized beta .001",
+    "inertia-wide": "alpha 1, normalized beta .001, ten latents",
+}
 # Name of a row -> command and scores, in the order in which they are trained.
 ROWS: dict[str, tuple[list[str], str]] = {
     **{f"{method}-seed{seed}": _row(method, seed) for seed in SEEDS for method in MAIN[:3]},
     **{f"{method}-seed{seed}": _row(method, seed) for seed in FEW_SEEDS for method in MAIN[3:]},
+    "static-seed0": _sweep("beta", "--supervised", "--autoencoder"),
+    "static-published-seed0": _sweep("beta", *PUBLISHED, *SLOW),
+    "inertia-seed0": _sweep("inertial"),
+    "prediction-seed0": _sweep("beta", *PREDICTION),
+    "static-sharp-seed0": _sweep("beta", *SHARP),
+    "static-published-fast-seed0": _sweep("beta", *PUBLISHED),
+    "inertia-autoencoder-seed0": _sweep("inertial", "--beta-norm", "0"),
+    "inertia-learned-seed0": _sweep("inertial", "--learn-alpha"),
+    "inertia-wide-seed0": _sweep("inertial", "--latent-dim", "10"),
     **{f"{method}-seed0": _row(method, 0) for method in METHODS if method not in MAIN},
+    **{f"inertia-seed{seed}": _sweep("inertial", seed=seed) for seed in FEW_SEEDS if seed},
+    **{f"prediction-seed{seed}": _sweep("beta", *PREDICTION, seed=seed) for seed in FEW_SEEDS if seed},
 }
 
 
@@ -255,10 +288,118 @@ def draw_figure() -> None:
     pyplot.close(figure)
 
 
+# What the document's plots say of static circles: beta_norm -> inside, edge, background, correlation, live.
+DOCUMENT = {
+    "0.001": (0.018, 0.025, 0.0004, 0.007, 4),
+    "0.00549": (0.283, 0.196, 0.0015, 0.065, 2),
+    "0.0302": (0.266, 0.183, 0.0044, 0.028, 2),
+    "0.166": (0.246, 0.172, 0.046, None, 0),
+}
+REGIONS = tuple(f"published_mse/{region}" for region in ("inside", "edge", "background"))
+
+
+def settings_of(results: dict[int, dict[str, Any]]) -> list[str]:
+    """The settings of a sweep, in its order."""
+    first = next(iter(results.values()))["scores"]
+    return list(dict.fromkeys(name.partition("/")[0] for name in first))
+
+
+def cell(results: dict[int, dict[str, Any]], setting: str, score: str, digits: int = 3) -> str:
+    return interval(values(results, f"{setting}/{score}"), digits)
+
+
+def missing_rows(names: Sequence[str]) -> str:
+    """Which rows of a table are not there yet."""
+    rows = [row for row in ROWS if any(re.fullmatch(rf"{re.escape(name)}-seed\d+", row) for name in names)]
+    missing = [row for row in rows if not path_of(row).exists()]
+    return f"\n\nNot finished: {', '.join(missing)}." if missing else ""
+
+
+def static_table() -> str:
+    """A line for every beta and set-up on static circles."""
+    lines = [
+        "| set-up | normalized beta | seeds | live of 4 | MIG | DCI D | correlation² | inside | edge | background |",
+        "| --- |" + " ---: |" * 9,
+    ]
+    for beta, (inside, edge, background, correlation, live) in DOCUMENT.items():
+        numbers = f"{'' if correlation is None else correlation} | {inside} | {edge} | {background}"
+        lines.append(f"| the document, 500,000 steps | {beta} | | {live} | | | {numbers} |")
+    for name, words in STATIC.items():
+        results = stored(name)
+        for setting in settings_of(results) if results else []:
+            if setting == "supervised":
+                continue
+            cells = [cell(results, setting, "active_units", 0), cell(results, setting, "mig")]
+            cells += [cell(results, setting, key) for key in ("dci/disentanglement", "squared_cross_correlation")]
+            cells += [cell(results, setting, key, 4) for key in REGIONS]
+            beta = setting.removeprefix("beta-") if setting.startswith("beta-") else "0, autoencoder"
+            lines.append(f"| {words} | {beta} | {len(results)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + missing_rows([*STATIC])
+
+
+def prediction_table() -> str:
+    """A line for every beta and weight of linear prediction."""
+    lines = [
+        "| normalized beta | weight of prediction | seeds | MIG | DCI D | R² linear | relative error of prediction | "
+        "inside | edge | background | live of 4 |",
+        "| ---: |" * 1 + " ---: |" * 10,
+    ]
+    results = stored("prediction")
+    for setting in settings_of(results) if results else []:
+        beta, _, weight = setting.removeprefix("beta-").partition("-prediction-")
+        names = ("mig", "dci/disentanglement", "r2/linear", "relative_prediction_error")
+        cells = [cell(results, setting, key) for key in names] + [cell(results, setting, key, 4) for key in REGIONS]
+        cells.append(cell(results, setting, "active_units", 1))
+        lines.append(f"| {beta} | {weight} | {len(results)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + missing_rows(["prediction"])
+
+
+def inertia_table() -> str:
+    """A line for every gamma."""
+    lines = [
+        "| set-up | gamma | seeds | lag in frames | variance over time, of the input's | MIG | DCI D | R² linear | "
+        "inside | edge | background |",
+        "| --- |" + " ---: |" * 10,
+    ]
+    for name, words in INERTIA.items():
+        results = stored(name)
+        for setting in settings_of(results) if results else []:
+            cells = [cell(results, setting, "lag", 2), cell(results, setting, "motion/share", 2)]
+            cells += [cell(results, setting, key) for key in ("mig", "dci/disentanglement", "r2/linear")]
+            cells += [cell(results, setting, f"mse/{region}", 4) for region in ("inside", "edge", "background")]
+            gamma = setting.removeprefix("gamma-")
+            lines.append(f"| {words} | {gamma} | {len(results)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + missing_rows([*INERTIA])
+
+
+def control_table() -> str:
+    """The networks trained with labels."""
+    results = stored("static")
+    if not results:
+        return missing_rows(["static"]).strip()
+    names = {
+        "mean squared error of the positions, in [0, 1]": "supervised/encoder/squared_error",
+        "linear R² of the factors": "supervised/encoder/r2/linear",
+        "MIG": "supervised/encoder/mig",
+        "DCI disentanglement": "supervised/encoder/dci/disentanglement",
+        "mean squared cross-correlation": "supervised/encoder/squared_cross_correlation",
+        "decoder: error a pixel inside": "supervised/decoder/published_mse/inside",
+        "decoder: error a pixel on the edge": "supervised/decoder/published_mse/edge",
+        "decoder: error a pixel on the background": "supervised/decoder/published_mse/background",
+    }
+    lines = ["| trained with labels | value |", "| --- | ---: |"]
+    lines += [f"| {words} | {interval(values(results, score), 5)} |" for words, score in names.items()]
+    return "\n".join(lines)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "methods": method_table,
     "differences": difference_table,
     "eigenvalues": eigenvalue_table,
+    "static-sweep": static_table,
+    "prediction-map": prediction_table,
+    "inertia": inertia_table,
+    "controls": control_table,
 }
 
 
@@ -282,7 +423,8 @@ def main() -> None:
     if options.write:
         for page in PAGES:
             page.write_text(write_blocks(page.read_text()))
-        draw_figure()
+        if eigenvalues("dynamics")["object"]:
+            draw_figure()
     for name, block in BLOCKS.items():
         print(f"{name}\n\n{block()}\n")
     for row in ROWS:
