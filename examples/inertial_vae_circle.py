@@ -139,14 +139,12 @@ def make_settings(options: argparse.Namespace, num_pixels: int) -> FitSettings:
     )
 
 
-def fit(options: argparse.Namespace, gamma: float, run: Path, data: dict[str, Any]) -> tuple[Any, Any]:
+def fit(options: argparse.Namespace, pair: tuple[nn.Module, nn.Module], run: Path, data: dict[str, Any]) -> None:
     """Train with one gamma, or go on with it; a run that is finished is read."""
     from pyrodis import plotting
 
-    model, guide = make_pair(options, gamma, data["train"])
     history = pyrodis.fit(
-        model,
-        guide,
+        *pair,
         data["train"],
         validation=data["validation"],
         settings=make_settings(options, math.prod(data["train"].frame_shape)),
@@ -155,10 +153,9 @@ def fit(options: argparse.Namespace, gamma: float, run: Path, data: dict[str, An
         overwrite=options.overwrite,
         description={"preset": "smoke test" if options.smoke_test else options.preset, "beta_norm": options.beta_norm},
     )
-    print(f"gamma {gamma:g}: trained in {sum(history.column('seconds')) / 60:.1f} minutes")
+    print(f"{run.name}: trained in {sum(history.column('seconds')) / 60:.1f} minutes")
     curves = plotting.training_curves({name: history.column(name) for name in history.rows[0]})
     circle.save(run / "figures", "training", curves)
-    return model, guide
 
 
 def reconstruct_all(model: nn.Module, guide: nn.Module, data: Any) -> tuple[torch.Tensor, torch.Tensor]:
@@ -214,12 +211,12 @@ def evaluate(run: Path, model: DelayedVAE, guide: InertialGuide, test: Any) -> d
     scores |= circle.region_scores(x[:, FIRST:], shown[:, FIRST:], positions[:, FIRST:])
     scores |= lag_scores(x, shown, positions) | motion_scores(x, shown)
     scores["alpha"] = circle.number(float(guide.extrapolation), len(x))
-    circle.write_scores(run, scores)
     folder = run / "figures"
     circle.draw_codes(folder, model, guide, test, means, factors)
     circle.draw_errors(folder, *(part[:, FIRST:].flatten(0, 1) for part in (x, shown, positions)))
     rows = torch.stack([x[:6, FIRST:], shown[:6, FIRST:]], dim=1).flatten(0, 1)
     circle.save(folder, "reconstruction", plotting.frame_grid(rows, ["real", "decoded"] * 6, rows_per_group=2))
+    circle.write_scores(run, scores)  # last: a run that has them is not scored again
     return scores
 
 
@@ -237,8 +234,8 @@ def draw_sweep(folder: Path, done: dict[float, dict[str, Score]], frames: dict[s
             axes.set_xlabel("gamma")
             axes.set_ylabel(VERTICAL[name])
             circle.save(folder, f"sweep_{name}", axes)
-    labels, num = [*frames], 3
-    rows = torch.stack([clips[:num, FIRST:] for clips in frames.values()], dim=1).flatten(0, 1)
+    labels, num = [*frames], len(next(iter(frames.values())))
+    rows = torch.stack([clips[:, FIRST:] for clips in frames.values()], dim=1).flatten(0, 1)
     grid = plotting.frame_grid(rows, labels * num, rows_per_group=len(labels), scale=2)
     circle.save(folder, "reconstructions", grid)
     plotting.save_gif(folder / "reconstructions.gif", rows, fps=4, columns=len(labels), labels=labels * num)
@@ -266,13 +263,13 @@ def main(options: argparse.Namespace) -> None:
     pairs = {gamma: make_pair(options, gamma, data["train"]) for gamma in runs}  # bad options fail before all training
     if options.preset == "paper" and not options.smoke_test:
         circle.say_hours(*pairs[options.gammas[0]], data["train"], options, len(runs))
-    done, frames = {}, {}
+    x = torch.stack([item["x"] for item in data["test"].__getitems__([*range(3)])])
+    done, frames = {}, {"input": x}
     for gamma, run in runs.items():
-        model, guide = fit(options, gamma, run, data)
+        fit(options, pairs[gamma], run, data)
         known = circle.read_scores(run) if options.resume else {}
-        done[gamma] = known or evaluate(run, model, guide, data["test"])
-        x = torch.stack([item["x"] for item in data["test"].__getitems__([*range(3)])])
-        frames |= {"input": x, f"gamma {gamma:g}": pyrodis.reconstruct(model, guide, x)}
+        done[gamma] = known or evaluate(run, *pairs[gamma], data["test"])
+        frames[f"gamma {gamma:g}"] = pyrodis.reconstruct(*pairs[gamma], x)
     circle.write_scores(output, {f"gamma-{g:g}/{name}": s for g, scores in done.items() for name, s in scores.items()})
     draw_sweep(output / "figures", done, frames)
     print(sweep_table(done))

@@ -13,17 +13,19 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 from pyro import poutine
-from pyro.distributions import Normal
+from pyro.distributions import MultivariateNormal, Normal
 from safetensors import safe_open
 from torch.distributions import kl_divergence
 
 import pyrodis
-from pyrodis.datasets import ProceduralSprites
+from pyrodis.datasets import CircleOnGaussian, ProceduralSprites, render_circle
 from pyrodis.infer import LinearPrediction
 from pyrodis.infer.penalties import innermost
+from pyrodis.metrics import mean_score
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
@@ -251,6 +253,128 @@ def test_the_beta_sweep_with_predictions_and_controls_goes_on_where_it_was(tmp_p
     result = run("beta_vae_circle.py", *options, "--resume")
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
     assert {path: path.stat().st_mtime_ns for path in output.glob("*/metrics.json")} == kept
+
+
+def test_inertia_is_swept_from_the_same_networks_with_half_of_the_published_loss() -> None:
+    example = load_example("inertial_vae_circle")
+    options = parse(example, "--gammas", "0.4", "0", "0.4", "--beta-norm", "0.02")
+    assert options.gammas == [0.0, 0.4]
+    data = example.circle.load_circles(True, 8, smoke_test=True)["train"]
+    pairs = [example.make_pair(options, gamma, data) for gamma in options.gammas]
+    assert [guide.gamma for _, guide in pairs] == [0.0, 0.4]
+    for first, second in zip(*pairs, strict=True):
+        for one, other in zip(first.parameters(), second.parameters(), strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=0)
+    assert example.make_settings(options, 1024).kl_weights == {"z": pytest.approx(0.02 * 1024 / 4 / 2)}
+    with pytest.raises(ValueError, match=r"gamma must be a finite number between 0 and 1, got 1\.5"):
+        example.make_pair(options, 1.5, data)
+
+
+@pytest.mark.parametrize("brightness", [1.0, 0.6])
+def test_the_lag_of_reconstructions_that_are_known(brightness: float) -> None:
+    """A disc that is where it was a frame ago lags by one, however dim; where there is none there is no lag."""
+    example = load_example("inertial_vae_circle")
+    data = CircleOnGaussian(split="test", num_sequences=40)
+    items = data.__getitems__([*range(40)])
+    x, positions = (torch.stack([item[key] for item in items]) for key in ("x", "factors"))
+    background = torch.minimum(*(render_circle(torch.full((40, 10, 2), c), positions[..., 2:]) for c in (0.0, 1.0)))
+    dim = background + brightness * (x - background)
+    late = torch.cat([dim[:, :1], dim[:, :-1]], dim=1)
+    for shown, lag in ((dim, 0.0), (late, 1.0), ((dim + late) / 2, 0.5)):
+        scores = example.lag_scores(x, shown, positions)
+        assert scores["lag"].value == pytest.approx(lag, abs=0.03)
+        assert scores["disc_seen"].value == 1
+    assert example.motion_scores(x, late)["motion/share"].value > 0.25
+    for shown in (background, torch.full_like(x, 0.9)):
+        assert example.lag_scores(x, shown, positions) == {"disc_seen": mean_score(np.zeros(40), ceiling=1.0)}
+        assert example.motion_scores(x, shown)["motion/share"].value == pytest.approx(0, abs=1e-9)
+    assert example.motion_scores(x, x)["motion/share"].value == pytest.approx(1)
+
+
+def test_the_sweep_of_inertia_goes_on_where_it_was(tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    options = ("--smoke-test", "--output", str(output), "--beta-norm", "0", "--learn-alpha")
+    result = run("inertial_vae_circle.py", *options, "--gammas", "1")
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
+    first = (output / "gamma-1" / "metrics.json").stat().st_mtime_ns
+    result = run("inertial_vae_circle.py", *options, "--gammas", "0.2", "1")
+    assert result.returncode == 1
+    assert "gamma-1 already holds a run; --resume goes on with it" in result.stderr
+    assert not (output / "gamma-0.2").exists()
+    result = run("inertial_vae_circle.py", *options, "--gammas", "0.2", "1", "--resume")
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
+    assert (output / "gamma-1" / "metrics.json").stat().st_mtime_ns == first
+    scores = json.loads((output / "metrics.json").read_text(encoding="utf8"))
+    assert {name.split("/")[0] for name in scores} == {"gamma-0.2", "gamma-1"}
+    assert scores["gamma-1/motion/share"]["value"] == 0
+    assert scores["gamma-0.2/alpha"]["value"] != 1
+    assert {path.name for path in (output / "figures").iterdir()} >= {"reconstructions.gif", "sweep_error.png"}
+    model, guide = pyrodis.load(output / "gamma-0.2")
+    assert (model.num_frames, guide.gamma) == (10, 0.2)
+
+
+@pytest.mark.parametrize("program", ["circle", "linear-gaussian"])
+def test_every_guide_is_compared_from_the_same_model_and_encoder(program: str) -> None:
+    example = load_example("compare_guides")
+    options = parse(example, "--model", program, "--guides", *reversed(example.GUIDES))
+    pairs = [example.make_pair(options, name) for name in options.guides]
+    assert len({(type(guide), type(getattr(guide, "transition", None))) for _, guide in pairs}) == len(example.GUIDES)
+    for model, guide in pairs[1:]:
+        for one, other in ((model, pairs[0][0]), (guide.encoder, pairs[0][1].encoder)):
+            assert one is not other
+            for ours, theirs in zip(one.state_dict().values(), other.state_dict().values(), strict=True):
+                torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("latent_dim", [1, 3, 4])
+def test_the_least_gaps_of_the_comparison(latent_dim: int) -> None:
+    """Against the normal with the best diagonal covariance, whole or frame by frame, in dense algebra."""
+    example = load_example("compare_guides")
+    options = parse(example, "--model", "linear-gaussian", "--latent-dim", str(latent_dim))
+    model = example.make_linear(options)
+    gaps = example.known_gaps(model, 4)
+    exact = model.double().exact_posterior(torch.full((1, 4, 1, 4, 4), 0.5, dtype=torch.float64))
+    joint = MultivariateNormal(torch.zeros(4 * latent_dim).double(), precision_matrix=exact.precision_matrix[0])
+    best = torch.diag(exact.precision_matrix[0].diagonal())
+    mean_field = MultivariateNormal(joint.loc, precision_matrix=best)
+    assert gaps["smoothing"].value == pytest.approx(float(kl_divergence(mean_field, joint)), rel=1e-6)
+    assert gaps["information"].value == 0
+    if latent_dim == 1:
+        assert gaps["full"].value == pytest.approx(0, abs=1e-9)
+    assert gaps["full"].value < gaps["smoothing"].value
+
+
+def test_the_clips_of_the_linear_model_are_frames_and_their_evidence_is_a_bound() -> None:
+    example = load_example("compare_guides")
+    options = parse(example, "--model", "linear-gaussian")
+    clips = example.load_data(options)
+    assert not torch.equal(clips["validation"][:12], clips["test"])
+    assert all(float(part.min()) >= 0 and float(part.max()) <= 1 for part in clips.values())
+    model, guide = example.make_pair(options, "information")
+    (row,) = pyrodis.compare_guides({"information": (model, guide)}, clips["test"], num_samples=4)
+    scores = example.exact_scores(model, row, clips["test"])
+    assert scores["evidence"].value > row.iwae.value
+    assert scores["exact_gap"].value == pytest.approx(10 * scores["exact_gap_a_frame"].value)
+    assert model.transition.dtype == torch.float32
+    seconds = example.time_steps({"information": (model, guide)}, clips["test"], 2)["information"]
+    assert 0 < seconds.low <= seconds.value <= seconds.high
+    assert all(parameter.grad is None for parameter in guide.parameters())
+
+
+def test_the_comparison_on_the_linear_model_goes_on_where_it_was(tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    options = ("--smoke-test", "--output", str(output), "--model", "linear-gaussian")
+    result = run("compare_guides.py", *options, "--guides", "full")
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
+    weights = (output / "full" / "weights.safetensors").read_bytes()
+    result = run("compare_guides.py", *options, "--guides", "information", "full", "--resume")
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
+    assert (output / "full" / "weights.safetensors").read_bytes() == weights
+    assert "evidence - ELBO" in result.stdout
+    scores = json.loads((output / "metrics.json").read_text(encoding="utf8"))
+    assert {name.split("/")[0] for name in scores} == {"full", "information", "least_gap"}
+    assert scores["information/elbo_gain"]["value"] == 0
+    assert (output / "figures" / "guides.png").stat().st_size > 1000
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
