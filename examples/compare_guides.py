@@ -277,9 +277,10 @@ def draw_reconstruction(folder: Path, pair: Pair, x: torch.Tensor) -> None:
     from pyrodis import plotting
 
     rows = torch.stack([x[:6], pyrodis.reconstruct(*pair, x[:6]).clamp(0, 1)], dim=1).flatten(0, 1)
-    scale = max(1, 64 // x.shape[-1])
-    circle.save(folder, "reconstruction", plotting.frame_grid(rows, ["real", "decoded"] * 6, rows_per_group=2))
-    plotting.save_gif(folder / "reconstruction.gif", rows, scale=scale, columns=4)
+    scale = max(1, 32 // x.shape[-1])
+    grid = plotting.frame_grid(rows, ["real", "decoded"] * 6, rows_per_group=2, scale=scale)
+    circle.save(folder, "reconstruction", grid)
+    plotting.save_gif(folder / "reconstruction.gif", rows, scale=2 * scale, columns=4)
 
 
 def bound_scores(row: GuideScores, first: GuideScores) -> dict[str, Score]:

@@ -52,13 +52,13 @@ SHARED: dict[str, Any] = {
     "beta_norm": 0.001,
     "alpha": 1.0,
     "num_train": 8000,
-    "batch_size": 16,
+    "batch_size": 8,
     "learning_rate": 3e-3,
     "schedule": "cosine",
     "precision": "bf16-mixed",
 }
 PRESETS: dict[str, dict[str, Any]] = {
-    "default": SHARED | {"num_epochs": 5},
+    "default": SHARED | {"num_epochs": 4},
     "best": SHARED | {"channels": 32, "num_train": 40_000, "num_epochs": 4},
     # The document's networks, data and steps; its optimizer is RMSprop, this one is Adam.
     "paper": SHARED
@@ -99,8 +99,8 @@ def make_parser() -> argparse.ArgumentParser:
     option("--channels", type=int, help="channels of the networks' first convolution (default: 16)")
     option = parser.add_argument_group("training (defaults are those of --preset default)").add_argument
     option("--num-train", type=int, help="training sequences (default: 8000)")
-    option("--num-epochs", type=int, help="passes over them (default: 5)")
-    option("--batch-size", type=int, help="sequences a step (default: 16)")
+    option("--num-epochs", type=int, help="passes over them (default: 4)")
+    option("--batch-size", type=int, help="sequences a step (default: 8)")
     option("--learning-rate", type=float, help="highest step size of Adam (default: 3e-3)")
     option("--schedule", choices=("cosine", "constant"), help="of the learning rate (default: cosine)")
     option("--precision", choices=("bf16-mixed", "32-true"), help="of the networks (default: bf16-mixed)")
