@@ -80,7 +80,7 @@ SHARED: dict[str, Any] = {
     "precision": "bf16-mixed",
 }
 PRESETS: dict[str, dict[str, Any]] = {
-    "default": SHARED | {"num_epochs": 8},
+    "default": SHARED | {"num_epochs": 10},
     "best": SHARED | {"channels": 32, "num_train": 40_000, "num_epochs": 10},
     # The document gives no sizes; these are of the paper beside it: 200,000 sequences, batches of 64, its networks.
     "paper": SHARED
@@ -125,7 +125,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="weight of a method's penalty; rate of the Laplace transitions (default: by method)",
     )
     option("--num-train", type=int, help="training sequences (default: 8000)")
-    option("--num-epochs", type=int, help="passes over them (default: 8)")
+    option("--num-epochs", type=int, help="passes over them (default: 10)")
     option("--batch-size", type=int, help="sequences a step (default: 16)")
     option("--learning-rate", type=float, help="highest step size of Adam (default: 3e-3)")
     option("--precision", choices=("bf16-mixed", "32-true"), help="of the networks (default: bf16-mixed)")
