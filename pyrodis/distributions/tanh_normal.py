@@ -25,7 +25,7 @@ class TanhNormal(TorchDistribution):
     c = 1 - 1e-6, so a value can be an eigenvalue of a transition as it is, as those of
     `pyrodis.ops.bounded_eigenvalues` are. Near the ends a floating-point v no longer tells u: a draw keeps its u, so
     the density at the draw itself is exact. Of any other v, u is c's inverse, and v at c itself is read as the number
-    before it; in float32 u is good to .001 up to |u| = 5 and cannot be above 9.
+    before it; in float32 u is good to .001 up to $|u| = 5$ and cannot be above 9.
 
     Args:
         loc: Mean of u.

@@ -19,7 +19,7 @@ def linear_recurrence(coefficients: torch.Tensor, drive: torch.Tensor) -> torch.
 
     The frames are cut into about sqrt(T) blocks, which run side by side; then the blocks' last states are handed on. So
     the work is linear in T, the number of kernels goes with sqrt(T), and only products of coefficients occur, which
-    for |a| <= 1 cannot overflow. The gradient is the same recurrence backwards in time.
+    for $|a| \le 1$ cannot overflow. The gradient is the same recurrence backwards in time.
 
     Args:
         coefficients: a_2 .. a_T, real or complex.
