@@ -46,14 +46,14 @@ VERTICAL = {"error": "squared error a pixel", "lag": "lag, frames", "motion": "v
 
 SHARED: dict[str, Any] = {
     "gammas": [0.0, 0.2, 0.4, 0.6, 0.8, 1.0],
-    "networks": "broadcast",
+    "networks": "conv",
     "channels": 16,
     "latent_dim": 4,
     "beta_norm": 0.001,
     "alpha": 1.0,
     "num_train": 8000,
     "batch_size": 8,
-    "learning_rate": 3e-3,
+    "learning_rate": 4e-3,
     "schedule": "cosine",
     "precision": "bf16-mixed",
 }
@@ -95,13 +95,13 @@ def make_parser() -> argparse.ArgumentParser:
         help="weight of the KL, times 1024 pixels / latent dimensions; 0 is an autoencoder (default: .001)",
     )
     option("--latent-dim", type=int, help="dimensions of each z_t (default: 4)")
-    option("--networks", choices=("broadcast", "conv", "published"), help="encoder and decoder (default: broadcast)")
+    option("--networks", choices=("broadcast", "conv", "published"), help="encoder and decoder (default: conv)")
     option("--channels", type=int, help="channels of the networks' first convolution (default: 16)")
     option = parser.add_argument_group("training (defaults are those of --preset default)").add_argument
     option("--num-train", type=int, help="training sequences (default: 8000)")
     option("--num-epochs", type=int, help="passes over them (default: 4)")
     option("--batch-size", type=int, help="sequences a step (default: 8)")
-    option("--learning-rate", type=float, help="highest step size of Adam (default: 3e-3)")
+    option("--learning-rate", type=float, help="highest step size of Adam (default: 4e-3)")
     option("--schedule", choices=("cosine", "constant"), help="of the learning rate (default: cosine)")
     option("--precision", choices=("bf16-mixed", "32-true"), help="of the networks (default: bf16-mixed)")
     return parser
