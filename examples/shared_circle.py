@@ -24,20 +24,20 @@ CHUNK = 100  # clips that are encoded and decoded at once
 
 
 class PublishedEncoder(nn.Module):
-    """The document's encoder: four convolutions of stride 2 with ReLU, then one linear layer, which the guide adds.
+    """The document's encoder: four 3 x 3 convolutions of stride 2 with ReLU; the guide adds the linear layer.
 
     Args:
         frame_shape: (C, H, W) with H = W a multiple of 16.
-        channels: Channels of every convolution.
+        channels: Channels of the first two convolutions; the other two have twice as many.
     """
 
     def __init__(self, frame_shape: tuple[int, int, int], channels: int = 32) -> None:
         super().__init__()
         self.frame_shape = frame_shape
         self.channels = channels
-        self.feature_dim = channels * (frame_shape[1] // 16) ** 2
-        sizes = [frame_shape[0], *[channels] * 4]
-        layers = [(nn.Conv2d(i, o, 4, stride=2, padding=1), nn.ReLU()) for i, o in zip(sizes, sizes[1:], strict=False)]
+        self.feature_dim = 2 * channels * (frame_shape[1] // 16) ** 2
+        sizes = [frame_shape[0], channels, channels, 2 * channels, 2 * channels]
+        layers = [(nn.Conv2d(i, o, 3, stride=2, padding=1), nn.ReLU()) for i, o in zip(sizes, sizes[1:], strict=False)]
         self.convolutions = nn.Sequential(*(part for pair in layers for part in pair))
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
@@ -46,12 +46,12 @@ class PublishedEncoder(nn.Module):
 
 
 class PublishedDecoder(nn.Module):
-    """The mirror of `PublishedEncoder`.
+    """The document's decoder: a linear layer, then the mirror of `PublishedEncoder` with ELU.
 
     Args:
         code_dim: Size of the code.
         frame_shape: (C, H, W) with H = W a multiple of 16.
-        channels: Channels of every transposed convolution.
+        channels: Channels of the last two hidden layers; the others have twice as many.
     """
 
     def __init__(self, code_dim: int, frame_shape: tuple[int, int, int], channels: int = 32) -> None:
@@ -60,16 +60,15 @@ class PublishedDecoder(nn.Module):
         self.frame_shape = frame_shape
         self.channels = channels
         self.side = frame_shape[1] // 16
-        self.linear = nn.Linear(code_dim, channels * self.side**2)
-        sizes = [*[channels] * 4, frame_shape[0]]
-        layers = [
-            (nn.ReLU(), nn.ConvTranspose2d(i, o, 4, stride=2, padding=1))
-            for i, o in zip(sizes, sizes[1:], strict=False)
-        ]
-        self.convolutions = nn.Sequential(*(part for pair in layers for part in pair))
+        sizes = [2 * channels, 2 * channels, channels, channels, frame_shape[0]]
+        self.linear = nn.Linear(code_dim, sizes[0] * self.side**2)
+        layers: list[nn.Module] = []
+        for i, o in zip(sizes, sizes[1:], strict=False):
+            layers += [nn.ConvTranspose2d(i, o, 3, stride=2, padding=1, output_padding=1), nn.ELU()]
+        self.convolutions = nn.Sequential(*layers[:-1])
 
     def forward(self, codes: torch.Tensor) -> torch.Tensor:
-        hidden = self.linear(codes.flatten(0, -2)).unflatten(1, (self.channels, self.side, self.side))
+        hidden = self.linear(codes.flatten(0, -2)).unflatten(1, (-1, self.side, self.side))
         return self.convolutions(hidden).float().reshape(*codes.shape[:-1], *self.frame_shape)
 
 
