@@ -9,6 +9,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from pyrodis.ops import without_autocast
+
 _CANVAS: Final = 64
 _RADIUS: Final = 0.1 * _CANVAS
 _DISC: Final = _RADIUS**2 + _RADIUS  # the square of the radius that is drawn, 6.88 pixels: see the source
@@ -201,7 +203,8 @@ def _weights(size: int) -> Tensor:
 def _cover(canvas: Tensor, size: int) -> Tensor:
     """Weighted means of the canvas, without rounding: float32 (..., 64, 64) to (..., size, size)."""
     weights = _weights(size).to(canvas.device)
-    return weights.mT @ (canvas @ weights)
+    with without_autocast(canvas):
+        return weights.mT @ (canvas @ weights)
 
 
 def _reduce(canvas: Tensor, size: int) -> Tensor:
@@ -209,5 +212,6 @@ def _reduce(canvas: Tensor, size: int) -> Tensor:
     if size == _CANVAS:
         return canvas
     weights = _weights(size).to(canvas.device)
-    narrow = (canvas @ weights).add_(0.5).floor_()
-    return (weights.mT @ narrow).add_(0.5).floor_()
+    with without_autocast(canvas):
+        narrow = (canvas @ weights).add_(0.5).floor_()
+        return (weights.mT @ narrow).add_(0.5).floor_()

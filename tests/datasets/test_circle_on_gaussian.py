@@ -55,6 +55,15 @@ def test_frames_are_the_published_ones_to_the_byte(size: int) -> None:
         assert torch.equal(ours[0], torch.tensor(published).float() / 255)
 
 
+def test_autocast_changes_no_byte() -> None:
+    data = CircleOnGaussian(num_sequences=2, with_masks=True)
+    plain = data[0]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = data[0]
+    assert all(torch.equal(inside[name], value) for name, value in plain.items())
+    assert inside["x"].dtype == torch.float32
+
+
 def test_small_frames_differ_from_pillow_where_it_rounds_a_half() -> None:
     place = np.random.RandomState(1).uniform(size=(20, 4))
     for size in (16, 8, 4):
