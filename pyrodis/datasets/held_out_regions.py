@@ -15,6 +15,8 @@ from pyrodis.ops.checks import check_positive_int
 class Region(Protocol):
     """What a region offers; any object with this method serves.
 
+    Its `repr` must tell its settings, as that of a frozen dataclass does: the checksum of a data set is made of it.
+
     Example:
         >>> region: Region = HeldOutBand("circle_x", 0.4, 0.6)
     """

@@ -17,6 +17,8 @@ _TURN: Final = 2 * math.pi
 class Motion(Protocol):
     """What a motion offers; any object with these three serves.
 
+    Its `repr` must tell its settings, as that of a frozen dataclass does: the checksum of a data set is made of it.
+
     Example:
         >>> motion: Motion = LinearMotion()
         >>> motion.positions(torch.rand(3, motion.num_uniforms), 10).shape
