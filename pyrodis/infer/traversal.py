@@ -129,7 +129,8 @@ def remove_latents(
     changed = value.expand(len(donors), *value.shape).clone()
     spread = donors.to(value).reshape(len(donors), *[1] * (value.ndim - len(wanted)), *wanted)
     changed[..., dims] = spread[..., dims]
-    return decode(model, _repeat({**latents, site: changed}, site, len(donors))).median(0).values
+    frames = decode(model, _repeat({**latents, site: changed}, site, len(donors))).sort(dim=0).values
+    return (frames[(len(donors) - 1) // 2] + frames[len(donors) // 2]) / 2  # `median` takes the lower of two middle ones
 
 
 def _check_site(

@@ -84,6 +84,12 @@ def test_the_background_is_filled_in_behind_a_removed_object() -> None:
     assert float(shade[0, 0, 0, 7, 7]) == pytest.approx(0.9)
 
 
+def test_the_median_of_an_even_number_is_between_the_middle_ones() -> None:
+    z, shades = torch.zeros(1, 3, 3), (0.1, 0.2, 0.6, 0.9)
+    donors = torch.stack([torch.tensor([0.0, 0.0, shade]).expand(3, 3) for shade in shades])
+    assert float(remove_latents(Square(), {"z": z}, [2], donors=donors)[0, 0, 0, 7, 7]) == pytest.approx(0.4)
+
+
 def test_takes_draws_of_the_prior_as_donors() -> None:
     model, latents = make_model(), make_latents(2)
     assert remove_latents(model, latents, [0], donors=sample_prior(model, 5)["z"]).shape == (2, T, 1, 8, 8)
