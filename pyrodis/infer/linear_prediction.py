@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -31,7 +32,7 @@ class LinearPrediction(nn.Module):
 
     Raises:
         TypeError: If alpha is not a number.
-        ValueError: If the site is missing or has fewer than three frames.
+        ValueError: If alpha is not finite, or the site is missing or has fewer than three frames.
 
     Source:
         Zaharia, Peters et al., Disentangled dynamics, whose penalty is on the codes; on posterior means it has no noise
@@ -50,6 +51,8 @@ class LinearPrediction(nn.Module):
         super().__init__()
         if isinstance(alpha, bool) or not isinstance(alpha, (int, float)):
             raise TypeError(f"alpha must be a number, got {alpha!r}; 1 is constant velocity")
+        if not math.isfinite(alpha):
+            raise ValueError(f"alpha must be finite, got {alpha}; 1 is constant velocity")
         self.site = site
         self.alpha = float(alpha)
         self.learn_alpha = learn_alpha

@@ -173,7 +173,7 @@ def linear_prediction_error(z: torch.Tensor, alpha: float | torch.Tensor = 1.0) 
 
     Args:
         z: Latent sequences of at least three frames.
-        alpha: How much of the last step is repeated; a tensor, which may be learned, broadcasts with a frame's (D).
+        alpha: How much of the last step is repeated; a tensor may be learned, and have a value for each dimension.
 
     Shape:
         z: (..., T, D) to (...); alpha: () or (D).
@@ -182,7 +182,7 @@ def linear_prediction_error(z: torch.Tensor, alpha: float | torch.Tensor = 1.0) 
         The penalty of each sequence, 0 or more.
 
     Raises:
-        ValueError: If z has fewer than three frames.
+        ValueError: If z has fewer than three frames, or alpha another shape.
 
     Source:
         Zaharia, Peters et al., Disentangled dynamics. The loss of its published code takes differences along batch and
@@ -196,6 +196,8 @@ def linear_prediction_error(z: torch.Tensor, alpha: float | torch.Tensor = 1.0) 
         raise ValueError(
             f"z must have shape (..., T, D) with T of 3 or more, got {tuple(z.shape)}; a prediction needs two frames"
         )
+    if isinstance(alpha, torch.Tensor) and alpha.shape not in ((), z.shape[-1:]):
+        raise ValueError(f"alpha must be one number or have shape (D) = ({z.shape[-1]},), got {tuple(alpha.shape)}")
     step = z.diff(dim=-2)
     return (step[..., 1:, :] - alpha * step[..., :-1, :]).square().sum(dim=(-2, -1))
 

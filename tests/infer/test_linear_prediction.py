@@ -44,6 +44,8 @@ def test_alpha_is_trained_only_if_learned() -> None:
 def test_bad_input() -> None:
     with pytest.raises(TypeError, match="alpha must be a number, got '1'"):
         LinearPrediction(alpha="1")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="alpha must be finite, got nan"):
+        LinearPrediction(alpha=float("nan"))
     with pytest.raises(ValueError, match=r"a penalty names the site 'what', the guide has \['f', 'z'\]"):
         value_of(make_pair(FullGuide), LinearPrediction("what"))
     guide = add_guide_penalty(make_pair(FramewiseGuide)[1], "p", LinearPrediction(), 1.0)

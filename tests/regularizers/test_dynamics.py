@@ -79,6 +79,7 @@ def test_a_learned_alpha_gets_a_gradient() -> None:
         (lambda: identity_deviation(torch.ones(3, 2, 4)), ValueError, r"\(\.\.\., T - 1, D, D\), got \(3, 2, 4\)"),
         (lambda: linear_prediction_error(torch.ones(3, 2, 4)), ValueError, r"T of 3 or more, got \(3, 2, 4\)"),
         (lambda: linear_prediction_error(torch.ones(4)), ValueError, r"T of 3 or more, got \(4,\)"),
+        (lambda: linear_prediction_error(torch.ones(3, 1), torch.ones(5)), ValueError, r"\(D\) = \(1,\), got \(5,\)"),
     ],
 )
 def test_bad_input(call: Callable[[], Any], error: type[Exception], match: str) -> None:
