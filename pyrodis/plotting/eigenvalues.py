@@ -67,6 +67,9 @@ def eigenvalue_histogram(
         ['eigenvalues in the prior', 'negative control']
     """
     groups = [_memories(given) for given in (eigenvalues, control) if given is not None]
+    names = dict.fromkeys(name for group in groups for name in group)
+    if len(names) > len(COLORS):
+        raise ValueError(f"eigenvalues must be of 1 to {len(COLORS)} groups, got {len(names)}; join some of them")
     wanted = _expectations(expected or {})
     if min(len(fits), len(titles)) < len(groups):
         raise ValueError(f"fits and titles must hold one for each panel, got {len(fits)} and {len(titles)}; pass two")
@@ -75,7 +78,7 @@ def eigenvalue_histogram(
     made = panels(axes, len(groups), (6.4, 2.0 if len(groups) > 1 else 2.8), (len(groups), 1))
     low, high = _range(groups, wanted)
     edges = np.linspace(low, high, num_bins + 1)
-    colors = {name: COLORS[i] for i, name in enumerate(dict.fromkeys(name for group in groups for name in group))}
+    colors = dict(zip(names, COLORS, strict=False))
     for i, (ax, group) in enumerate(zip(made, groups)):
         _draw_bars(ax, group, edges, colors)
         _draw_fit(ax, group, fits[i], edges)
@@ -96,8 +99,8 @@ def eigenvalue_histogram(
 def _memories(given: Eigenvalues) -> dict[str, np.ndarray]:
     """Return the groups on the axis of the figure."""
     groups = dict(given) if isinstance(given, Mapping) else {"": given}
-    if not groups or len(groups) > len(COLORS):
-        raise ValueError(f"eigenvalues must be of 1 to {len(COLORS)} groups, got {len(groups)}; join some of them")
+    if not groups:
+        raise ValueError(f"eigenvalues must be of 1 to {len(COLORS)} groups, got 0; pass an array for each")
     return {name: eigenvalue_memory(values).ravel() for name, values in groups.items()}
 
 

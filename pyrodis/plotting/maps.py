@@ -61,7 +61,10 @@ def position_map(
     """
     places = numbers(positions, "positions", 2)
     if places.shape[1] != 2 or places.min() < 0 or places.max() > 1:
-        raise ValueError(f"positions must be (N, 2) in [0, 1], got {places.shape} up to {places.max():.4g}; scale them")
+        raise ValueError(
+            f"positions must be (N, 2) in [0, 1], got {places.shape} from {places.min():.4g} to {places.max():.4g}; "
+            "scale them"
+        )
     if num_bins < 1:
         raise ValueError(f"num_bins must be at least 1, got {num_bins}; 16 is the published grid")
     kinds = named(errors, "errors", 1)

@@ -88,7 +88,9 @@ def test_takes_tensors_that_saturate_and_given_axes() -> None:
     [
         ({"eigenvalues": np.array([1.5])}, r"eigenvalues must be in \[-1, 1\], got 1.5"),
         ({"eigenvalues": {}}, "eigenvalues must be of 1 to 8 groups, got 0"),
-        ({"eigenvalues": np.array([float("nan")])}, "eigenvalues"),
+        ({"eigenvalues": {f"z{i}": FAST for i in range(9)}}, "eigenvalues must be of 1 to 8 groups, got 9"),
+        ({"eigenvalues": LEARNED, "control": {f"z{i}": FAST for i in range(7)}}, "1 to 8 groups, got 9; join some"),
+        ({"eigenvalues": np.array([float("nan")])}, "eigenvalues must be finite"),
         ({"expected": {"circle": -1.0}}, "expected must be above -1 and at most 1, got -1.0 for 'circle'"),
         ({"num_bins": 0}, "num_bins must be at least 1"),
         ({"titles": ()}, "fits and titles must hold one for each panel"),

@@ -72,7 +72,7 @@ ONE = np.zeros((4, 1, 8, 8))
     ("draw", "error", "match"),
     [
         (lambda: position_map(np.zeros((3, 3)), np.zeros(3)), ValueError, r"positions must be \(N, 2\) in \[0, 1\]"),
-        (lambda: position_map(np.full((3, 2), 2.0), np.zeros(3)), ValueError, "up to 2; scale them"),
+        (lambda: position_map(np.full((3, 2), 2.0), np.zeros(3)), ValueError, "from 2 to 2; scale them"),
         (lambda: position_map(np.zeros((3, 2)), np.zeros(4)), ValueError, "one for each of the 3 positions, got 4"),
         (lambda: position_map(np.zeros((3, 2)), {}), ValueError, "errors must hold at least one array"),
         (lambda: position_map(np.zeros((3, 2)), np.zeros(3), num_bins=0), ValueError, "num_bins must be at least 1"),
