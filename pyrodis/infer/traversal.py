@@ -130,7 +130,7 @@ def remove_latents(
     spread = donors.to(value).reshape(len(donors), *[1] * (value.ndim - len(wanted)), *wanted)
     changed[..., dims] = spread[..., dims]
     frames = decode(model, _repeat({**latents, site: changed}, site, len(donors))).sort(dim=0).values
-    return (frames[(len(donors) - 1) // 2] + frames[len(donors) // 2]) / 2  # `median` takes the lower of two middle ones
+    return (frames[(len(donors) - 1) // 2] + frames[len(donors) // 2]) / 2  # torch's median is the lower of two
 
 
 def _check_site(
