@@ -38,6 +38,12 @@ def box() -> ModuleType:
     return load_script("bouncing_box")
 
 
+@pytest.fixture(scope="module")
+def circles() -> ModuleType:
+    """The script docs/results/dynamics.py."""
+    return load_script("dynamics")
+
+
 @pytest.mark.parametrize("name", ["linear", "box"])
 def test_the_page_holds_the_stored_rows(name: str, request: pytest.FixtureRequest) -> None:
     script, text = request.getfixturevalue(name), PAGE.read_text(encoding="utf8")
@@ -209,3 +215,15 @@ def test_means_and_differences_over_seeds(box: ModuleType, tmp_path: Path, monke
     assert "| LSTM prior, smoothing guide | 3 | 12.0 (10.0 to 14.0) |" in text
     assert "less LSTM prior, mean-field guide: -20.0 pixels a frame, 95 % interval -22.5 to -17.5, 3 seeds." in text
     assert text.count("less linear prior") == 0
+
+
+def test_tables_of_circles_over_seeds(circles: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(circles, "HERE", tmp_path)
+    for method, values in {"dynamics": (0.5, 0.6, 0.7), "beta-vae": (0.2, 0.4, 0.3)}.items():
+        for seed, value in enumerate(values):
+            scores = {score: {"value": value} for score in circles.COLUMNS.values()}
+            result = {"scores": scores, "training_minutes": 2.0}
+            circles.path_of(f"{method}-seed{seed}").write_text(json.dumps(result), encoding="utf8")
+    assert "| 3 | 0.600 ± 0.248 |" in circles.method_table()
+    assert "dynamics (2 of 5 seeds)" in circles.method_table()
+    assert "| 3 | +0.300 (+0.052 to +0.548) |" in circles.difference_table()

@@ -153,7 +153,7 @@ def interval(numbers: list[float], digits: int = 3) -> str:
         return ""
     if len(numbers) == 1:
         return f"{numbers[0]:.{digits}f}"
-    mean = paired_difference(numbers, [0.0] * len(numbers))
+    mean = paired_difference(np.array(numbers), np.zeros(len(numbers)))
     return f"{mean.value:.{digits}f} ± {mean.high - mean.value:.{digits}f}"
 
 
@@ -208,7 +208,7 @@ def difference_table() -> str:
         cells = []
         for score in scores:
             pairs = [[result[seed]["scores"][score]["value"] for seed in seeds] for result in (ours, theirs)]
-            difference = paired_difference(*pairs)
+            difference = paired_difference(*map(np.array, pairs))
             cells.append(f"{difference.value:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})")
         lines.append(f"| {METHODS[name]} | {len(seeds)} | " + " | ".join(cells) + " |")
     return "\n".join(lines) if len(lines) > 2 else "Not finished: two methods of two seeds each are needed."
