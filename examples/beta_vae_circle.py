@@ -285,10 +285,6 @@ def evaluate(run: Path, setting: Setting, model: Any, guide: Any, history: Any, 
     circle.write_scores(run, scores)
 
 
-def read_scores(run: Path) -> dict[str, Score]:
-    return {name: Score(**value) for name, value in json.loads((run / "metrics.json").read_text()).items()}
-
-
 def claim_controls(options: argparse.Namespace, run: Path) -> bool:
     """Whether the controls are still to be trained; their settings are written where nothing speaks against them."""
     names = ("data", "networks", "channels", "num_steps", "num_train", "batch_size", "learning_rate", "seed")
@@ -339,7 +335,7 @@ def run_controls(options: argparse.Namespace, data: dict[str, Any]) -> dict[str,
 
     run, test, names = Path(options.output) / "supervised", data["test"], data["test"].factor_names
     if not claim_controls(options, run):
-        return read_scores(run)
+        return circle.read_scores(run)
     torch.manual_seed(options.seed)
     encoder, decoder = circle.make_networks(options.networks, len(names), options.channels, test.frame_shape)
     reader: nn.Module = nn.Sequential(encoder, nn.Linear(encoder.feature_dim, len(names)))
@@ -463,6 +459,7 @@ def main(options: argparse.Namespace) -> None:
     matplotlib.use("Agg")
     apply_preset(options)
     settings = make_settings(options)
+    circle.check_free([Path(options.output) / setting.name for setting in settings], options)
     data = circle.load_circles(options.data == "moving", options.num_train, options.smoke_test)
     if options.preset == "paper" and not options.smoke_test:
         print("this preset trains with Adam; the document's optimizer is RMSprop")
@@ -475,7 +472,7 @@ def main(options: argparse.Namespace) -> None:
         model, guide, history, alpha = train(options, setting, data)
         if not (run / "metrics.json").exists():
             evaluate(run, setting, model, guide, history, alpha, data["test"])
-        results[setting] = read_scores(run)
+        results[setting] = circle.read_scores(run)
         shown[setting.name] = circle.reconstruct_stills(model, guide, frames, 1)
         live, minutes = results[setting]["active_units"].value, sum(history.column("seconds")) / 60
         print(f"{setting.name}: trained in {minutes:.1f} minutes, {live:g} of {options.latent_dim} latents live")

@@ -257,8 +257,9 @@ def draw_errors(folder: Path, frames: torch.Tensor, shown: torch.Tensor, positio
     by_region = {name: errors[:, i] for i, name in enumerate(names)}
     known = {name: value[~np.isnan(errors).any(1)] for name, value in by_region.items()}
     places = positions[torch.from_numpy(~np.isnan(errors).any(1))]
-    save(folder, "error_over_circle_positions", plotting.position_map(places[:, :2], known, num_bins=8))
-    save(folder, "error_over_background_positions", plotting.position_map(places[:, 2:], known, num_bins=8))
+    num_bins = min(8, len(places[:, 0].unique()))  # a coarser grid of positions would leave cells empty
+    save(folder, "error_over_circle_positions", plotting.position_map(places[:, :2], known, num_bins))
+    save(folder, "error_over_background_positions", plotting.position_map(places[:, 2:], known, num_bins))
     distance = (places[:, :2] * 48 + 8 - places[:, 2:] * 64).norm(dim=-1)
     save(folder, "error_by_distance", plotting.error_by_distance(distance, known))
     total = (frames - shown).square().mean(dim=(-3, -2, -1))

@@ -174,14 +174,14 @@ def weight_of(options: argparse.Namespace, method: str) -> float:
     return WEIGHTS.get(method, 1.0) if options.penalty_weight is None else options.penalty_weight
 
 
-def add_penalties(options: argparse.Namespace, method: str, guide: Any, num_train: int) -> Any:
+def add_penalties(options: argparse.Namespace, method: str, guide: Any, train: Any) -> Any:
     """The guide with what its method adds to the objective."""
     weight, dim = weight_of(options, method), options.latent_dim
     if method == "slowness":
         return pyrodis.add_penalty(guide, "slow", lambda out: slowness(out["eigenvalues"]), weight, side="guide")
     if method == "weighted-slowness":
         weights = increasing_weights(dim, 1.0)
-        penalty = lambda out: weighted_slowness(out["eigenvalues"], weights)  # noqa: E731
+        penalty = lambda out: weighted_slowness(out["eigenvalues"], weights.to(out["eigenvalues"]))  # noqa: E731
         return pyrodis.add_penalty(guide, "slow", penalty, weight, side="guide")
     if method == "dense":
         penalty = lambda out: identity_deviation(out["transition"])  # noqa: E731
@@ -189,7 +189,7 @@ def add_penalties(options: argparse.Namespace, method: str, guide: Any, num_trai
     if method == "prediction":
         return add_guide_penalty(guide, "prediction", LinearPrediction(), weight)
     if method == "tc-vae":
-        return add_guide_penalty(guide, "total_correlation", TotalCorrelation(num_train), weight)
+        return add_guide_penalty(guide, "total_correlation", TotalCorrelation(len(train)), weight)
     return guide
 
 
@@ -262,24 +262,27 @@ def draw_inpainting(folder: Path, model: nn.Module, guide: nn.Module, test: Any,
 
 
 def draw_eigenvalues(output: Path, done: dict[str, dict[str, Score]]) -> None:
-    """The histogram of the guide's eigenvalues and the prior's own, the negative control beside it."""
+    """The histogram of the eigenvalues that the prior has learned, those of the control's guide below it."""
     from pyrodis import plotting
 
     if "dynamics" not in done or "control" not in done:
         return
-    told = {name: np.load(output / name / "guide_eigenvalues.npy") for name in ("dynamics", "control")}
+    scores, told = done["dynamics"], np.load(output / "control" / "guide_eigenvalues.npy")
     expected = {
-        name.split("/")[1]: score.value
-        for name, score in done["dynamics"].items()
-        if name.startswith("lag_one_correlation/")
+        name.split("/")[1]: score.value for name, score in scores.items() if name.startswith("lag_one_correlation/")
     }
-    learned = {
-        name.split("/")[1]: np.array([score.value])
-        for name, score in done["dynamics"].items()
-        if name.startswith("prior_eigenvalue/")
-    }
-    control = {f"z{i}": told["control"][..., i].ravel() for i in range(told["control"].shape[-1])}
+    learned = by_group(scores, [np.array([scores[f"prior_eigenvalue/z{i}"].value]) for i in range(told.shape[-1])])
+    control = by_group(done["control"], [told[..., i].ravel() for i in range(told.shape[-1])])
     circle.save(output / "figures", "eigenvalues", plotting.eigenvalue_histogram(learned, control, expected))
+
+
+def by_group(scores: dict[str, Score], eigenvalues: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """Eigenvalues of each latent under what explains most of it: object or background."""
+    found: dict[str, list[np.ndarray]] = {group: [] for group in circle.GROUPS}
+    for i, values in enumerate(eigenvalues):
+        group = max(found, key=lambda group, i=i: scores[f"explained/z{i}/{group}"].value)
+        found[group].append(values)
+    return {group: np.concatenate(values) for group, values in found.items() if values}
 
 
 def fit(options: argparse.Namespace, method: str, data: dict[str, Any]) -> tuple[Any, Any]:
@@ -299,7 +302,7 @@ def fit(options: argparse.Namespace, method: str, data: dict[str, Any]) -> tuple
     run = Path(options.output) / method
     history = pyrodis.fit(
         model,
-        add_penalties(options, method, guide, len(data["train"]) * data["train"].num_frames),
+        add_penalties(options, method, guide, data["train"]),
         data["train"],
         validation=data["validation"],
         settings=settings,
@@ -319,6 +322,8 @@ def main(options: argparse.Namespace) -> None:
 
     matplotlib.use("Agg")
     apply_preset(options)
+    options.methods = [*dict.fromkeys(options.methods)]
+    circle.check_free([Path(options.output) / method for method in options.methods], options)
     data = circle.load_circles(True, options.num_train, options.smoke_test)
     output, done = Path(options.output), {}
     for method in options.methods:

@@ -24,7 +24,7 @@ from torch.distributions import kl_divergence
 import pyrodis
 from pyrodis.datasets import CircleOnGaussian, ProceduralSprites, render_circle
 from pyrodis.infer import LinearPrediction
-from pyrodis.infer.penalties import innermost
+from pyrodis.infer.penalties import innermost, penalty_modules
 from pyrodis.metrics import mean_score
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,6 +39,7 @@ SCRIPTS = {
     "compare_guides.py": "structured-rotation",
 }
 
+GROUPS = ("object", "background")
 SCORE_FIELDS = {"value", "low", "high", "chance", "ceiling", "num", "seeds"}
 
 
@@ -253,6 +254,49 @@ def test_the_beta_sweep_with_predictions_and_controls_goes_on_where_it_was(tmp_p
     result = run("beta_vae_circle.py", *options, "--resume")
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
     assert {path: path.stat().st_mtime_ns for path in output.glob("*/metrics.json")} == kept
+
+
+def test_total_correlation_is_told_the_number_of_clips() -> None:
+    example = load_example("structured_vae_circle")
+    options = parse(example, "--methods", "tc-vae")
+    train = example.circle.load_circles(True, 8, smoke_test=True)["train"]
+    guide = example.make_pair(options, "tc-vae", train)[1]
+    penalized = example.add_penalties(options, "tc-vae", guide, train)
+    assert penalty_modules(penalized)["total_correlation"].num_data == len(train)
+
+
+def test_eigenvalues_of_many_latents_are_drawn_by_what_they_hold(tmp_path: Path) -> None:
+    example = load_example("structured_vae_circle")
+    score = example.circle.number
+    scores = {f"explained/z{i}/{group}": score(i % 2 == j, 1) for i in range(10) for j, group in enumerate(GROUPS)}
+    by_group = example.by_group(scores, [np.full(3, 0.1 * i) for i in range(10)])
+    assert {group: values[::3].round(1).tolist() for group, values in by_group.items()} == {
+        "object": [0.0, 0.2, 0.4, 0.6, 0.8],
+        "background": [0.1, 0.3, 0.5, 0.7, 0.9],
+    }
+    (tmp_path / "control").mkdir()
+    np.save(tmp_path / "control" / "guide_eigenvalues.npy", np.zeros((5, 9, 10)))
+    learned = scores | {f"prior_eigenvalue/z{i}": score(0.1 * i, 1) for i in range(10)}
+    example.draw_eigenvalues(tmp_path, {"dynamics": learned, "control": scores})
+    assert (tmp_path / "figures" / "eigenvalues.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("script", "held", "options"),
+    [
+        ("structured_vae_circle.py", "control", ("--methods", "dynamics", "control")),
+        ("beta_vae_circle.py", "beta-5", ()),
+    ],
+)
+def test_a_sweep_is_refused_before_its_first_training(
+    script: str, held: str, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / held).mkdir()
+    (tmp_path / held / "config.json").write_text("{}")
+    result = run(script, "--smoke-test", "--output", str(tmp_path), *options)
+    assert result.returncode == 1
+    assert f"{held} already holds a run; --resume goes on with it" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [held]
 
 
 def test_inertia_is_swept_from_the_same_networks_with_half_of_the_published_loss() -> None:
