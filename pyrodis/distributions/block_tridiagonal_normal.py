@@ -48,6 +48,7 @@ class BlockTridiagonalNormal(TorchDistribution):
         broadcast; event shape (T, n).
 
     Raises:
+        TypeError: If a part is not a floating-point tensor.
         ValueError: If a shape does not fit, n is 0, or the precision is not positive definite (the message names the
             frame, counted from 0, at which it fails); where values are checked, if one is not finite or a block on the
             diagonal is not symmetric.
@@ -153,11 +154,10 @@ class BlockTridiagonalNormal(TorchDistribution):
             _check_symmetric("precision_diagonal", precision_diagonal)
             _check_symmetric("observation_precision", observation_precision)
         diagonal = precision_diagonal + observation_precision
-        lower = precision_lower.expand(*diagonal.shape[:-3], *precision_lower.shape[-3:])
-        factor = block_cholesky(diagonal, lower)
+        factor = block_cholesky(diagonal, precision_lower)
         loc = solve_upper(*factor, solve_lower(*factor, information.unsqueeze(-1))).squeeze(-1)
         new = cls.__new__(cls)
-        new._blocks = (diagonal, lower)
+        new._blocks = (diagonal, precision_lower)
         new._start(loc, factor, batch_shape, validate_args)
         return new
 
@@ -221,11 +221,8 @@ class BlockTridiagonalNormal(TorchDistribution):
         """
         if self._validate_args:
             self._validate_sample(value)
-        distance = value - self.loc
-        noise = times_upper(*self._factor, to_columns(distance, self.loc.ndim)).square().sum((-3, -2))
-        square = noise.movedim(-1, 0).reshape(distance.shape[:-2])
         constant = 0.5 * self.event_shape.numel() * math.log(2 * math.pi)
-        return -0.5 * square - self._log_volume() - constant
+        return -0.5 * self._whiten(value).square().sum((-2, -1)) - self._log_volume() - constant
 
     def entropy(self) -> torch.Tensor:
         """Return the entropy in nats, batch_shape."""
@@ -245,12 +242,12 @@ class BlockTridiagonalNormal(TorchDistribution):
     @property
     def marginal_covariances(self) -> torch.Tensor:
         """The covariances of the frames, batch_shape + (T, n, n)."""
-        return selected_inverse(*self._factor)[0]
+        return self._covariance_blocks()[0]
 
     @property
     def lag_covariances(self) -> torch.Tensor:
         """The covariances of frames 2 .. T with the frame before, batch_shape + (T - 1, n, n)."""
-        return selected_inverse(*self._factor)[1]
+        return self._covariance_blocks()[1]
 
     @property
     def covariance_matrix(self) -> torch.Tensor:
@@ -264,6 +261,15 @@ class BlockTridiagonalNormal(TorchDistribution):
             upper = torch.cat([covariances[..., t, :, :], across], dim=-1)
             matrix = torch.cat([upper, torch.cat([across.mT, matrix], dim=-1)], dim=-2)
         return matrix
+
+    def _whiten(self, value: torch.Tensor) -> torch.Tensor:
+        """Independent standard normals of which a draw of `value` was made, (..., T, n)."""
+        distance = value - self.loc
+        return from_columns(times_upper(*self._factor, to_columns(distance, self.loc.ndim)), distance.shape)
+
+    def _covariance_blocks(self) -> Blocks:
+        """The covariances of the frames, and of frames 2 .. T with the frame before."""
+        return selected_inverse(*self._factor)
 
     def _log_volume(self) -> torch.Tensor:
         """Half the log-determinant of the covariance."""

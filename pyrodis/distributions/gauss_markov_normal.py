@@ -12,7 +12,7 @@ from torch.nn.functional import pad
 
 from pyrodis.distributions.sequence_checks import check_event, check_shapes, require_all
 from pyrodis.distributions.unit_chains import BasisChain, DenseChain, DiagonalChain, RotationChain, UnitChain
-from pyrodis.ops.block_tridiagonal import assemble, expand_batch
+from pyrodis.ops.block_tridiagonal import Blocks, assemble, expand_batch
 
 Shape = torch.Size | list[int] | tuple[int, ...]
 
@@ -49,9 +49,10 @@ class GaussMarkovNormal(TorchDistribution):
         (..., T - 1, n // 2); basis: (n, n); transition: (..., T - 1, n, n). Batch shapes broadcast; event shape (T, n).
 
     Raises:
+        TypeError: If a part is not a floating-point tensor.
         ValueError: If a shape does not fit, n is 0, or neither or both of eigenvalues and transition are given; if a
             transition's norm is not below 1; where values are checked, if an eigenvalue is not strictly between -1 and
-            1, a scale not above 0, or a value not finite. Frames in messages count from 0.
+            1, a scale not above 0, a value not finite, or the basis singular. Frames in messages count from 0.
 
     Source:
         The stationary Gauss-Markov process. It completes the structured posterior "from eigenvalues", whose own choice
@@ -161,9 +162,8 @@ class GaussMarkovNormal(TorchDistribution):
         """
         if self._validate_args:
             self._validate_sample(value)
-        noise = self._chain.whiten((value - self.loc) / self.scale)
         constant = 0.5 * self.event_shape.numel() * math.log(2 * math.pi)
-        return -0.5 * noise.square().sum((-2, -1)) - self._log_volume() - constant
+        return -0.5 * self._whiten(value).square().sum((-2, -1)) - self._log_volume() - constant
 
     def entropy(self) -> torch.Tensor:
         """Return the entropy in nats, batch_shape."""
@@ -208,13 +208,12 @@ class GaussMarkovNormal(TorchDistribution):
     @property
     def marginal_covariances(self) -> torch.Tensor:
         """The covariances of the frames, batch_shape + (T, n, n)."""
-        return _sandwich(self.scale, self._unit_covariance(), self.scale)
+        return self._covariance_blocks()[0]
 
     @property
     def lag_covariances(self) -> torch.Tensor:
         """The covariances of frames 2 .. T with the frame before, batch_shape + (T - 1, n, n)."""
-        lag = self._chain.transitions() @ self._unit_covariance()
-        return _sandwich(self.scale[..., 1:, :], lag, self.scale[..., :-1, :])
+        return self._covariance_blocks()[1]
 
     @property
     def covariance_matrix(self) -> torch.Tensor:
@@ -231,6 +230,16 @@ class GaussMarkovNormal(TorchDistribution):
         blocks = torch.ones(num_frames, num_frames, dtype=lower.dtype, device=lower.device).tril(-1)
         below = lower * blocks.repeat_interleave(dim, 0).repeat_interleave(dim, 1)
         return _sandwich(scale, lower + below.mT, scale)
+
+    def _whiten(self, value: torch.Tensor) -> torch.Tensor:
+        """Independent standard normals of which a draw of `value` was made, (..., T, n)."""
+        return self._chain.whiten((value - self.loc) / self.scale)
+
+    def _covariance_blocks(self) -> Blocks:
+        """The covariances of the frames, and of frames 2 .. T with the frame before."""
+        unit = self._unit_covariance()
+        lag = _sandwich(self.scale[..., 1:, :], self._chain.transitions() @ unit, self.scale[..., :-1, :])
+        return _sandwich(self.scale, unit, self.scale), lag
 
     def _unit_covariance(self) -> torch.Tensor:
         covariance = self._chain.covariance()
@@ -288,6 +297,9 @@ def _check_values(
 def _check_invertible(basis: torch.Tensor | None) -> None:
     if basis is None or basis.is_meta:
         return
-    smallest = float(torch.linalg.svdvals(basis.detach())[-1])
-    if not smallest > 0:
-        raise ValueError(f"basis must be invertible, got one whose smallest singular value is {smallest}")
+    values = torch.linalg.svdvals(basis.detach())
+    if not values[-1] > len(basis) * torch.finfo(basis.dtype).eps * values[0]:  # what rounding leaves of a zero
+        raise ValueError(
+            f"basis must be invertible, got one with singular values from {float(values[0]):.4g} to "
+            f"{float(values[-1]):.4g}"
+        )

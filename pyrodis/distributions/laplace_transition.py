@@ -9,6 +9,7 @@ import torch
 from pyro.distributions import Laplace, Normal, TorchDistribution
 from torch.distributions import Independent, constraints, register_kl
 
+from pyrodis.distributions.sequence_checks import independent_normal
 from pyrodis.ops import check_positive_int
 
 
@@ -57,6 +58,7 @@ class LaplaceTransition(TorchDistribution):
     ) -> None:
         shape = (check_positive_int("num_frames", num_frames), check_positive_int("dim", dim))
         rate = torch.as_tensor(rate)
+        rate = rate if rate.is_floating_point() else rate.to(torch.get_default_dtype())
         if rate.shape not in ((), (dim,)):
             raise ValueError(f"rate must have shape () or (D) = ({dim},), got {tuple(rate.shape)}")
         self.rate = rate.expand(dim)
@@ -150,16 +152,26 @@ class LaplaceTransition(TorchDistribution):
 
         Raises:
             NotImplementedError: If q is not of independent normals.
+            ValueError: If q has another event shape.
         """
-        normal = _normal_of(q)
+        normal = self._check_normal(q)
         distance = normal.loc[..., 1:, :] - value[..., :-1, :]
         return self._divergence(normal, distance, normal.scale[..., 1:, :])
+
+    def _check_normal(self, q: Any) -> Any:
+        normal = independent_normal(q)
+        if q.event_shape != self.event_shape:
+            raise ValueError(
+                f"q and p must have one event shape, got {tuple(q.event_shape)} and {tuple(self.event_shape)}"
+            )
+        return normal
 
     def _divergence(self, normal: Any, loc: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
         """The divergence of a product of normals, given loc and scale of the steps that they are compared by."""
         first = 0.5 * (normal.loc.square() + normal.scale.square() - 1)[..., 0, :] - normal.scale[..., 0, :].log()
         steps = self.rate * mean_absolute(loc, scale) - (self.rate / 2).log() - normal.entropy()[..., 1:, :]
-        return first.sum(-1) + steps.sum((-2, -1))
+        # The batch may be larger than that of the normal.
+        return first.sum(-1) + steps.sum((-2, -1)) + self.rate.new_zeros(self.batch_shape)
 
 
 def mean_absolute(loc: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
@@ -186,17 +198,8 @@ def mean_absolute(loc: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     return math.sqrt(2 / math.pi) * scale * (-ratio.square()).exp() + loc * torch.erf(ratio)
 
 
-def _normal_of(q: Any) -> Any:
-    normal = getattr(q, "base_dist", None)
-    if not isinstance(q, Independent) or not isinstance(normal, torch.distributions.Normal) or len(q.event_shape) != 2:
-        raise NotImplementedError(f"the closed form is of independent normals over (T, D), got {q}")
-    return normal
-
-
 @register_kl(Independent, LaplaceTransition)
 def _independent_laplace(q: Independent, p: LaplaceTransition) -> torch.Tensor:
-    normal = _normal_of(q)
-    if q.event_shape != p.event_shape:
-        raise ValueError(f"q and p must have one event shape, got {tuple(q.event_shape)} and {tuple(p.event_shape)}")
+    normal = p._check_normal(q)
     scale = (normal.scale[..., 1:, :].square() + normal.scale[..., :-1, :].square()).sqrt()
     return p._divergence(normal, normal.loc.diff(dim=-2), scale)

@@ -7,6 +7,7 @@ from pyro.distributions import Categorical, Independent, MixtureSameFamily, Norm
 from torch.distributions import constraints
 
 from pyrodis.distributions.autoregressive_normal import AutoregressiveNormal
+from pyrodis.distributions.sequence_checks import independent_normal
 
 
 class MixtureStart(TorchDistribution):
@@ -145,9 +146,7 @@ class MixtureStart(TorchDistribution):
         Raises:
             NotImplementedError: If q is not of independent normals.
         """
-        ours = getattr(q, "base_dist", None)
-        if not isinstance(ours, torch.distributions.Normal):
-            raise NotImplementedError(f"the closed form is of independent normals, got {q}")
+        ours = independent_normal(q)
         p = self.base.conditional(value).base_dist
         later = torch.distributions.kl_divergence(ours, p)[..., 1:, :].sum((-2, -1))
         return later - ours.entropy()[..., 0, :].sum(-1) - self.start.log_prob(value[..., 0, :])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from torch.distributions import Distribution, Independent, Normal
 
 
 def check_event(name: str, value: torch.Tensor) -> torch.Size:
@@ -26,8 +29,7 @@ def check_event(name: str, value: torch.Tensor) -> torch.Size:
         >>> check_event("loc", torch.zeros(2, 5, 3))
         torch.Size([5, 3])
     """
-    if not isinstance(value, torch.Tensor) or not value.is_floating_point():
-        raise TypeError(f"{name} must be a floating-point tensor, got {getattr(value, 'dtype', type(value).__name__)}")
+    _check_tensor(name, value)
     if value.ndim < 2 or 0 in value.shape[-2:]:
         raise ValueError(
             f"{name} must have shape (..., T, n) with at least one frame and one dimension, got {tuple(value.shape)}"
@@ -45,6 +47,7 @@ def check_shapes(parts: dict[str, tuple[torch.Tensor | None, tuple[int, ...]]]) 
         The batch shape.
 
     Raises:
+        TypeError: If a part is not a floating-point tensor.
         ValueError: If a part ends otherwise, or the batch shapes do not broadcast.
 
     Example:
@@ -56,6 +59,7 @@ def check_shapes(parts: dict[str, tuple[torch.Tensor | None, tuple[int, ...]]]) 
     for name, (value, wanted) in parts.items():
         if value is None:
             continue
+        _check_tensor(name, value)
         if value.ndim < len(wanted) or tuple(value.shape[value.ndim - len(wanted) :]) != wanted:
             raise ValueError(
                 f"{name} must have a shape that ends in {wanted}, to go with {first} that ends in {parts[first][1]}, "
@@ -95,3 +99,32 @@ def require_all(
     frame, *inside = position[len(position) - event_dim :]
     where = f"dimension {inside[0]}" if len(inside) == 1 else f"entry {tuple(inside)}"
     raise ValueError(f"{expectation}, got {float(value[position])} at frame {frame + first_frame}, {where}{hint}")
+
+
+def independent_normal(fn: Distribution) -> Normal:
+    """Return the normal of frames and dimensions that are all independent.
+
+    Args:
+        fn: A distribution.
+
+    Returns:
+        The normal whose batch dimensions end in (T, n).
+
+    Raises:
+        NotImplementedError: If it is another distribution, for which no closed form is known.
+
+    Example:
+        >>> independent_normal(Independent(Normal(torch.zeros(5, 3), 1.0), 2)).batch_shape
+        torch.Size([5, 3])
+    """
+    base = fn
+    while isinstance(base, Independent):
+        base = base.base_dist
+    if not isinstance(base, Normal) or len(fn.event_shape) != 2:
+        raise NotImplementedError(f"no closed form with {fn}; it must be a Normal(...).to_event(2) over (T, n)")
+    return base
+
+
+def _check_tensor(name: str, value: Any) -> None:
+    if not isinstance(value, torch.Tensor) or not value.is_floating_point():
+        raise TypeError(f"{name} must be a floating-point tensor, got {getattr(value, 'dtype', type(value).__name__)}")

@@ -23,12 +23,13 @@ $$\mathrm{KL} = \frac12 \Bigl[ \sum_t \operatorname{tr} (D_t V_t) + 2 \sum_{t \g
 from __future__ import annotations
 
 import torch
-from torch.distributions import Independent, Normal
+from torch.distributions import Independent
 from torch.distributions.kl import register_kl
 from torch.nn.functional import pad
 
 from pyrodis.distributions.block_tridiagonal_normal import BlockTridiagonalNormal
 from pyrodis.distributions.gauss_markov_normal import GaussMarkovNormal
+from pyrodis.distributions.sequence_checks import independent_normal
 from pyrodis.distributions.unit_chains import DiagonalChain
 
 # A normal sequence of which every method of the two is known: loc, precision blocks, covariances.
@@ -49,11 +50,9 @@ def _kl_chains(q: GaussMarkovNormal, p: GaussMarkovNormal) -> torch.Tensor:
 @register_kl(BlockTridiagonalNormal, BlockTridiagonalNormal)
 def _kl_blocks(q: StructuredNormal, p: StructuredNormal) -> torch.Tensor:
     _check_events(q, p)
-    diagonal, lower = p.precision_blocks
-    trace = (diagonal * q.marginal_covariances).sum((-3, -2, -1)) + 2 * (lower * q.lag_covariances).sum((-3, -2, -1))
-    distance = (q.loc - p.loc).unsqueeze(-1)
-    square = (distance * (diagonal @ distance)).sum((-3, -2, -1))
-    square = square + 2 * (distance[..., 1:, :, :] * (lower @ distance[..., :-1, :, :])).sum((-3, -2, -1))
+    (diagonal, lower), (covariances, lags) = p.precision_blocks, q._covariance_blocks()
+    trace = (diagonal * covariances).sum((-3, -2, -1)) + 2 * (lower * lags).sum((-3, -2, -1))
+    square = p._whiten(q.loc).square().sum((-2, -1))  # not by the precision, whose large blocks would cancel
     return 0.5 * (trace + square - q.event_shape.numel()) + p._log_volume() - q._log_volume()
 
 
@@ -86,11 +85,7 @@ def _kl_diagonal(
 
 def _without_memory(normal: Independent) -> GaussMarkovNormal:
     """The independent normal over frames and dimensions as a chain whose eigenvalues are zero."""
-    base = normal.base_dist
-    while isinstance(base, Independent):
-        base = base.base_dist
-    if not isinstance(base, Normal) or len(normal.event_shape) != 2:
-        raise NotImplementedError(f"no closed form with {normal}; it must be a Normal(...).to_event(2) over (T, n)")
+    base = independent_normal(normal)
     return GaussMarkovNormal(base.loc, base.scale, torch.zeros_like(base.loc[..., 1:, :]), validate_args=False)
 
 

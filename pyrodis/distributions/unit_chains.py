@@ -225,9 +225,9 @@ class DenseChain:
     def __init__(self, transition: torch.Tensor) -> None:
         identity = torch.eye(transition.shape[-1], dtype=transition.dtype, device=transition.device)
         self.matrices = transition
-        self.factors = block_factor(
-            identity - transition @ transition.mT, "transition must have a spectral norm below 1 at every frame", 1
-        )
+        expectation = "transition must have a spectral norm below 1 at every frame"
+        noise = identity - transition @ transition.mT
+        self.factors = block_factor(noise, expectation, "use pyrodis.ops.contraction", first_frame=1)
 
     def expand(self, batch_shape: torch.Size) -> DenseChain:
         """Return the same chain with parameters of that batch shape, as views."""

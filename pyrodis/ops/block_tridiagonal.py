@@ -14,12 +14,13 @@ from pyrodis.ops.recurrence import matrix_recurrence
 Blocks = tuple[torch.Tensor, torch.Tensor]
 
 
-def block_factor(blocks: torch.Tensor, expectation: str, first_frame: int = 0) -> torch.Tensor:
+def block_factor(blocks: torch.Tensor, expectation: str, hint: str, first_frame: int = 0) -> torch.Tensor:
     """Return the Cholesky factors of one block a frame, and refuse the first frame that has none.
 
     Args:
         blocks: Symmetric blocks, of which the lower triangles are read.
         expectation: What was expected, the first part of the message.
+        hint: What to do, its last part.
         first_frame: Number of the first block's frame.
 
     Shape:
@@ -32,20 +33,21 @@ def block_factor(blocks: torch.Tensor, expectation: str, first_frame: int = 0) -
         ValueError: If a block is not positive definite.
 
     Example:
-        >>> block_factor(torch.tensor([[[4.0]]]), "blocks must be positive definite")
+        >>> block_factor(torch.tensor([[[4.0]]]), "blocks must be positive definite", "enlarge their diagonal")
         tensor([[[2.]]])
     """
     factor, info = torch.linalg.cholesky_ex(blocks)
-    check_factored(info, expectation, first_frame)
+    check_factored(info, expectation, hint, first_frame)
     return factor
 
 
-def check_factored(info: torch.Tensor, expectation: str, first_frame: int = 0) -> None:
+def check_factored(info: torch.Tensor, expectation: str, hint: str, first_frame: int = 0) -> None:
     """Raise unless every frame's block had a Cholesky factor.
 
     Args:
         info: What `torch.linalg.cholesky_ex` says of each block: zero where it is positive definite.
         expectation: What was expected, the first part of the message.
+        hint: What to do, its last part.
         first_frame: Number of the first block's frame.
 
     Shape:
@@ -55,14 +57,12 @@ def check_factored(info: torch.Tensor, expectation: str, first_frame: int = 0) -
         ValueError: If one is not zero.
 
     Example:
-        >>> check_factored(torch.zeros(3), "blocks must be positive definite")
+        >>> check_factored(torch.zeros(3), "blocks must be positive definite", "enlarge their diagonal")
     """
     if info.is_meta or not bool(info.any()):
         return
     frame = int(info.reshape(-1, info.shape[-1]).ne(0).any(0).nonzero()[0]) + first_frame
-    raise ValueError(
-        f"{expectation}, it fails at frame {frame} (counted from 0); use a smaller or a better scaled matrix"
-    )
+    raise ValueError(f"{expectation}, it fails at frame {frame} (counted from 0); {hint}")
 
 
 def block_cholesky(diagonal: torch.Tensor, lower: torch.Tensor) -> Blocks:
@@ -75,7 +75,7 @@ def block_cholesky(diagonal: torch.Tensor, lower: torch.Tensor) -> Blocks:
         lower: B_2 .. B_T.
 
     Shape:
-        diagonal: (..., T, n, n); lower: (..., T - 1, n, n).
+        diagonal: (..., T, n, n); lower: (..., T - 1, n, n); leading dimensions broadcast.
 
     Returns:
         L_1 .. L_T, (..., T, n, n), and C_2 .. C_T, (..., T - 1, n, n).
@@ -92,7 +92,9 @@ def block_cholesky(diagonal: torch.Tensor, lower: torch.Tensor) -> Blocks:
         >>> factor.flatten().tolist(), below.flatten().tolist()
         ([2.0, 1.7320507764816284], [1.0])
     """
-    blocks = diagonal.unbind(-3)
+    batch = torch.broadcast_shapes(diagonal.shape[:-3], lower.shape[:-3])
+    lower = expand_batch(lower, batch, 3)
+    blocks = expand_batch(diagonal, batch, 3).unbind(-3)
     factor, info = torch.linalg.cholesky_ex(blocks[0])
     factors, belows, infos = [factor], [], [info]
     for block, side in zip(blocks[1:], lower.unbind(-3)):
@@ -101,7 +103,8 @@ def block_cholesky(diagonal: torch.Tensor, lower: torch.Tensor) -> Blocks:
         factors.append(factor)
         belows.append(below)
         infos.append(info)
-    check_factored(torch.stack(infos, dim=-1), "the precision must be positive definite")
+    hint = "its blocks are broken or nearly singular; try float64, or larger blocks on the diagonal"
+    check_factored(torch.stack(infos, dim=-1), "the precision must be positive definite", hint)
     return torch.stack(factors, dim=-3), torch.stack(belows, dim=-3) if belows else lower
 
 

@@ -64,6 +64,22 @@ def test_information_form_is_the_posterior_given_every_frame() -> None:
     torch.testing.assert_close(prior.log_prob(z) + likelihood - posterior.log_prob(z), evidence)
 
 
+def test_the_batch_of_any_part_is_enough() -> None:
+    torch.manual_seed(0)
+    wide = from_factor((3,), T, N)
+    diagonal, lower = (part.detach() for part in wide.precision_blocks)
+    block = diagonal.amax(0) + 4 * torch.eye(N).double()
+    block = (block + block.mT) / 2
+    every, loc = block.expand_as(diagonal), torch.zeros(T, N).double()
+    value = wide.sample()
+    expected = BlockTridiagonalNormal(loc, every, lower).log_prob(value)
+    torch.testing.assert_close(BlockTridiagonalNormal(loc, block, lower).log_prob(value), expected)
+    half = block / 2
+    posterior = BlockTridiagonalNormal.from_information(half, lower, half, loc)
+    torch.testing.assert_close(posterior.log_prob(value), expected)
+    assert posterior.rsample((2,)).shape == (2, 3, T, N)
+
+
 def test_gradients() -> None:
     torch.manual_seed(0)
     factor, below = factors((2,), 3, 2)

@@ -321,11 +321,15 @@ REFUSED = {
         lambda: GaussMarkovNormal(
             ZEROS, ONES, transition=torch.stack([torch.eye(2) * v for v in (0.5, 0.9, 1.0, 0.5)])
         ),
-        r"spectral norm below 1 at every frame, it fails at frame 3 \(counted from 0\)",
+        r"spectral norm below 1 at every frame, it fails at frame 3 \(counted from 0\); use pyrodis.ops.contraction",
     ),
     "basis that is singular": (
         lambda: GaussMarkovNormal(ZEROS, ONES, HALF, basis=torch.ones(2, 2)),
         "basis must be invertible",
+    ),
+    "basis that is singular but for rounding": (
+        lambda: GaussMarkovNormal(ZEROS, ONES, HALF, basis=torch.tensor([[1.0, 2.0], [2.0, 4.0]])),
+        "basis must be invertible, got one with singular values from 5 to",
     ),
 }
 
@@ -337,9 +341,13 @@ def test_refuses_what_does_not_fit(name: str) -> None:
         make()
 
 
-def test_refuses_whole_numbers() -> None:
+def test_refuses_what_is_no_floating_point_tensor() -> None:
     with pytest.raises(TypeError, match=r"loc must be a floating-point tensor, got torch.int64"):
         GaussMarkovNormal(torch.zeros(5, 2, dtype=torch.long), ONES, HALF)
+    with pytest.raises(TypeError, match="scale must be a floating-point tensor, got float"):
+        GaussMarkovNormal(ZEROS, 1.0, HALF)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="eigenvalues must be a floating-point tensor, got float"):
+        GaussMarkovNormal(ZEROS, ONES, 0.9)  # type: ignore[arg-type]
 
 
 def test_values_are_read_only_where_checked() -> None:

@@ -97,7 +97,16 @@ def test_keeps_the_contract_of_a_pair(guide_class: Any, num_frames: int) -> None
     assert describe(build(describe(model))) == describe(model)
 
 
+def test_the_batch_of_either_is_that_of_the_divergence() -> None:
+    q, p = posterior(), PRIOR.expand([3])
+    torch.testing.assert_close(kl_divergence(q, p), kl_divergence(q, PRIOR).expand(3))
+    assert p.conditional_kl(q, q.sample()).shape == (3,)
+    assert LaplaceTransition(T, D, 6).rsample().dtype == torch.float32
+
+
 def test_bad_input() -> None:
+    with pytest.raises(ValueError, match=r"one event shape, got \(4, 2\) and \(3, 2\)"):
+        LaplaceTransition(3, D, 1.0).conditional_kl(posterior(), torch.zeros(T, D))
     with pytest.raises(ValueError, match=r"rate must have shape \(\) or \(D\) = \(2,\), got \(3,\)"):
         LaplaceTransition(T, D, torch.ones(3))
     with pytest.raises(ValueError, match="num_frames must be a positive whole number, got 0"):

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 import pyrodis
-from pyrodis.distributions import AutoregressiveNormal, GaussMarkovNormal
+from pyrodis.distributions import AutoregressiveNormal, BlockTridiagonalNormal, GaussMarkovNormal
 from pyrodis.nn import RecurrentTransition
 from tests.normal_sequences import FORMS, Maker, dense, diagonal, independent
 from tests.work import count_work
@@ -66,6 +66,24 @@ def test_exact_at_the_limit_in_float32(sign: float) -> None:
     torch.testing.assert_close(divergence.double(), exact, rtol=1e-4, atol=0)
     assert all(bool(part.isfinite().all()) for part in torch.autograd.grad(divergence, ends))
     assert abs(float(kl_divergence(q, q).detach())) < 1e-2
+
+
+@pytest.mark.parametrize("form", ["rotation", "blocks"])
+def test_codes_that_stay_under_a_chain_that_hardly_moves_in_float32(form: str) -> None:
+    """The precision's blocks are near 1e6 and cancel; the divergence must not be made of them."""
+    torch.manual_seed(0)
+    loc = torch.randn(64, 1, 2) + 0.003 * torch.randn(64, 10, 2)
+    scale, moduli, angles = torch.full((64, 10, 2), 0.05), torch.full((64, 9, 1), 0.9), torch.full((64, 9, 1), 0.01)
+
+    def divergence(dtype: torch.dtype) -> Tensor:
+        prior = GaussMarkovNormal(*(part.to(dtype) for part in (0 * loc, scale / scale, torch.full((9, 2), 1 - 1e-6))))
+        q = GaussMarkovNormal(loc.to(dtype), scale.to(dtype), moduli.to(dtype), angles=angles.to(dtype))
+        if form == "blocks":
+            q = BlockTridiagonalNormal(loc.to(dtype), *q.precision_blocks)
+        return kl_divergence(q, prior)
+
+    exact = divergence(torch.float64)
+    assert (divergence(torch.float32) - exact).abs().max() < 2e-6 * exact.mean()
 
 
 def test_work_is_linear_in_frames() -> None:
