@@ -13,6 +13,7 @@ from pyrodis.guides.static_posterior import INITIAL_SCALE, encode_frames, featur
 from pyrodis.nn import LocScale, visible_frames
 from pyrodis.ops import (
     chain_precision,
+    check_eigenvalue,
     check_positive_int,
     check_positive_number,
     contraction,
@@ -75,11 +76,7 @@ class InformationGuide(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.dynamic_dim = check_positive_int("dynamic_dim", dynamic_dim)
-        if isinstance(initial_eigenvalue, bool) or not isinstance(initial_eigenvalue, (int, float)):
-            raise TypeError(f"initial_eigenvalue must be a number above -1 and below 1, got {initial_eigenvalue!r}")
-        if not -1 < initial_eigenvalue < 1:
-            raise ValueError(f"initial_eigenvalue must be above -1 and below 1, got {initial_eigenvalue}")
-        self.initial_eigenvalue = float(initial_eigenvalue)
+        self.initial_eigenvalue = check_eigenvalue("initial_eigenvalue", initial_eigenvalue)
         self.gain = check_positive_number("gain", gain)
         self.skip_blank = skip_blank
         start = self.initial_eigenvalue / math.sqrt(1 - self.initial_eigenvalue**2)

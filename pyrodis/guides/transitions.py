@@ -35,6 +35,7 @@ class PairNetwork(nn.Module):
 
     def __init__(self, feature_dim: int, output_dim: int, hidden_dim: int) -> None:
         super().__init__()
+        check_positive_int("hidden_dim", hidden_dim)
         self.hidden = nn.Linear(2 * check_positive_int("feature_dim", feature_dim), hidden_dim)
         self.output = nn.Linear(hidden_dim, check_positive_int("output_dim", output_dim))
 

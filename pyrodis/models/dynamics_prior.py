@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import nn
 
 from pyrodis.distributions import GaussMarkovNormal
-from pyrodis.ops import bounded_eigenvalues, check_positive_int, check_positive_number, contraction, without_autocast
+from pyrodis.ops import (
+    bounded_eigenvalues,
+    check_eigenvalue,
+    check_positive_int,
+    check_positive_number,
+    contraction,
+    without_autocast,
+)
 
 
 class DynamicsPrior(nn.Module):
@@ -51,7 +57,7 @@ class DynamicsPrior(nn.Module):
     ) -> None:
         super().__init__()
         self.dynamic_dim = check_positive_int("dynamic_dim", dynamic_dim)
-        self.initial_eigenvalue = _check_eigenvalue(initial_eigenvalue)
+        self.initial_eigenvalue = check_eigenvalue("initial_eigenvalue", initial_eigenvalue)
         self.scale = check_positive_number("scale", scale)
         self.gain = check_positive_number("gain", gain)
         self.raw = nn.Parameter(torch.full((dynamic_dim,), math.atanh(self.initial_eigenvalue) / self.gain))
@@ -104,7 +110,7 @@ class LinearDynamicsPrior(nn.Module):
     def __init__(self, dynamic_dim: int, initial_eigenvalue: float = 0.9, gain: float = 10.0) -> None:
         super().__init__()
         self.dynamic_dim = check_positive_int("dynamic_dim", dynamic_dim)
-        self.initial_eigenvalue = _check_eigenvalue(initial_eigenvalue)
+        self.initial_eigenvalue = check_eigenvalue("initial_eigenvalue", initial_eigenvalue)
         self.gain = check_positive_number("gain", gain)
         start = self.initial_eigenvalue / math.sqrt(1 - self.initial_eigenvalue**2)
         self.raw = nn.Parameter(torch.eye(dynamic_dim) * start / self.gain)
@@ -128,11 +134,3 @@ class LinearDynamicsPrior(nn.Module):
             loc = transition.new_zeros(check_positive_int("num_frames", num_frames), self.dynamic_dim)
             every = transition.expand(num_frames - 1, -1, -1)
             return GaussMarkovNormal(loc, torch.ones_like(loc), transition=every)
-
-
-def _check_eigenvalue(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"initial_eigenvalue must be a number above -1 and below 1, got {value!r}")
-    if not -1 < value < 1:
-        raise ValueError(f"initial_eigenvalue must be above -1 and below 1, got {value}; 0 is no memory")
-    return float(value)

@@ -9,7 +9,7 @@ from pyro.distributions import Independent
 from torch import nn
 
 from pyrodis.distributions import SlowFastMixture, TruncatedLaplace
-from pyrodis.ops import check_positive_int, check_positive_number
+from pyrodis.ops import check_eigenvalue, check_positive_int, check_positive_number
 from pyrodis.ops.eigenvalues import LARGEST_EIGENVALUE
 
 
@@ -57,7 +57,7 @@ class LaplaceEigenvalues(nn.Module):
             A distribution of batch shape () and event shape (T - 1, D).
         """
         prior = _near_one(self.one, 1 / self.rate, 1.0)
-        return prior.expand((num_frames - 1, self.dynamic_dim)).to_event(2)
+        return prior.expand((check_positive_int("num_frames", num_frames) - 1, self.dynamic_dim)).to_event(2)
 
 
 class SlowFastEigenvalues(nn.Module):
@@ -106,9 +106,7 @@ class SlowFastEigenvalues(nn.Module):
         self.fast_scale = check_positive_number("fast_scale", fast_scale)
         if slow_scale >= fast_scale:
             raise ValueError(f"slow_scale must be below fast_scale, got {slow_scale} and {fast_scale}")
-        if not -1 < fast_loc < 1:
-            raise ValueError(f"fast_loc must be above -1 and below 1, got {fast_loc}")
-        self.fast_loc = float(fast_loc)
+        self.fast_loc = check_eigenvalue("fast_loc", fast_loc)
         self.initial_weight = check_positive_number("initial_weight", initial_weight)
         if initial_weight >= 1:
             raise ValueError(f"initial_weight must be above 0 and below 1, got {initial_weight}")
@@ -132,7 +130,7 @@ class SlowFastEigenvalues(nn.Module):
         slow = _near_one(self.one, self.slow_scale, 1.0)
         fast = _near_one(self.one, self.fast_scale, self.fast_loc)
         prior = SlowFastMixture(self.logits, slow, fast, validate_args=False)
-        return prior.expand((num_frames - 1, self.dynamic_dim)).to_event(2)
+        return prior.expand((check_positive_int("num_frames", num_frames) - 1, self.dynamic_dim)).to_event(2)
 
 
 def _near_one(one: torch.Tensor, scale: float, loc: float) -> TruncatedLaplace:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from pyrodis.distributions import AutoregressiveNormal
-from pyrodis.ops import check_positive_int
+from pyrodis.ops import check_eigenvalue, check_positive_int
 
 
 @dataclass(eq=False)
@@ -69,11 +69,7 @@ class StationaryPrior(nn.Module):
     def __init__(self, dynamic_dim: int, autocorrelation: float = 0.9) -> None:
         super().__init__()
         self.dynamic_dim = check_positive_int("dynamic_dim", dynamic_dim)
-        if isinstance(autocorrelation, bool) or not isinstance(autocorrelation, (int, float)):
-            raise TypeError(f"autocorrelation must be a number above -1 and below 1, got {autocorrelation!r}")
-        if not -1 < autocorrelation < 1:
-            raise ValueError(f"autocorrelation must be above -1 and below 1, got {autocorrelation}; 0 is no memory")
-        self.autocorrelation = float(autocorrelation)
+        self.autocorrelation = check_eigenvalue("autocorrelation", autocorrelation)
         self.register_buffer("zero", torch.zeros(()), persistent=False)
 
     def forward(self, num_frames: int) -> AutoregressiveNormal:

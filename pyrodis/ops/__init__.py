@@ -1,6 +1,7 @@
 """Pure tensor functions and small checks that every layer above may use."""
 
 from pyrodis.ops.checks import (
+    check_eigenvalue,
     check_frames,
     check_frames_shape,
     check_positive_int,
@@ -16,6 +17,7 @@ from pyrodis.ops.recurrence import linear_recurrence, matrix_recurrence
 __all__ = [
     "bounded_eigenvalues",
     "chain_precision",
+    "check_eigenvalue",
     "check_frames",
     "check_frames_shape",
     "check_positive_int",

@@ -58,6 +58,31 @@ def check_positive_number(name: str, value: Any) -> float:
     return float(value)
 
 
+def check_eigenvalue(name: str, value: Any) -> float:
+    """Return `value` as a float if it is a number above -1 and below 1.
+
+    Args:
+        name: Name of the argument, for the message.
+        value: What was given.
+
+    Returns:
+        The value as a Python float.
+
+    Raises:
+        TypeError: If `value` is not a number.
+        ValueError: If `value` is not between -1 and 1.
+
+    Example:
+        >>> check_eigenvalue("initial_eigenvalue", 0)
+        0.0
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number above -1 and below 1, got {value!r} of type {type(value).__name__}")
+    if not -1 < value < 1:
+        raise ValueError(f"{name} must be above -1 and below 1, got {value}; 0 is no memory")
+    return float(value)
+
+
 def check_frames(x: Any, frame_shape: tuple[int, ...] | None = None, name: str = "x") -> torch.Tensor:
     """Return `x` if it is a batch of clips: floating point, shape (B, T, C, H, W), finite, within [0, 1].
 

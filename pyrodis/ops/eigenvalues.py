@@ -15,7 +15,8 @@ def bounded_eigenvalues(raw: torch.Tensor) -> torch.Tensor:
     $$\lambda = (1 - 10^{-6}) \tanh(\mathrm{raw})$$
 
     The factor keeps the result off the ends in floating point as well: in float32 tanh is exactly 1 from 9.02 on, and a
-    chain whose eigenvalue is 1 has no noise and no density. Half precision is cast to float32 first, where it would
+    chain whose eigenvalue is 1 has no noise and no density. There the gradient is exactly 0 as well: an eigenvalue that
+    is driven so far stays, whatever the data say later. Half precision is cast to float32 first, where it would
     round to 1 far earlier.
 
     Args:

@@ -34,7 +34,7 @@ def contraction(raw: torch.Tensor) -> torch.Tensor:
         ValueError: If the last two sizes differ.
 
     Source:
-        The polar-like factor that the design of dense transitions asks for, with a Cholesky root.
+        The polar factor M (I + M^T M)^{-1/2} with a Cholesky root in place of the symmetric one.
 
     Example:
         >>> contraction(torch.tensor([[0.75]]))

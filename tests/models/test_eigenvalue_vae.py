@@ -193,6 +193,8 @@ def test_the_posterior_of_z_has_a_memory_of_its_own() -> None:
         (lambda: conv_pair(LaplaceEigenvalues(3)), r"eigenvalue_prior\.dynamic_dim must be latent_dim = 2, got 3"),
         (lambda: LaplaceEigenvalues(2, rate=-1.0), "rate must be a finite number above 0, got -1"),
         (lambda: LaplaceEigenvalues(0), "dynamic_dim must be a positive whole number, got 0"),
+        (lambda: LaplaceEigenvalues(2)(0), "num_frames must be a positive whole number, got 0"),
+        (lambda: SlowFastEigenvalues(2)(0), "num_frames must be a positive whole number, got 0"),
         (lambda: SlowFastEigenvalues(2, 0.1, 0.9, 0.1), "slow_scale must be below fast_scale, got 0.1 and 0.1"),
         (lambda: SlowFastEigenvalues(2, fast_loc=1.0), "fast_loc must be above -1 and below 1, got 1"),
         (lambda: SlowFastEigenvalues(2, initial_weight=1.0), "initial_weight must be above 0 and below 1, got 1"),
