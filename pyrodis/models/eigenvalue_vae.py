@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyro
 import torch
+from pyro.distributions import TorchDistribution
 from torch import nn
 
 from pyrodis.distributions import GaussMarkovNormal
@@ -42,7 +43,8 @@ class EigenvalueVAE(nn.Module):
     Raises:
         TypeError: If a size is not an int or x is not a floating-point tensor.
         ValueError: If a size is not positive or does not fit decoder and prior, or x has another shape, or neither x
-            nor batch_size is given.
+            nor batch_size is given; if the prior gives another event shape, or eigenvalues that are not between -1 and
+            1.
 
     Source:
         Zaharia and Peters, Disentangling via dynamics, with its penalty on eigenvalues as a prior, and the eigenvalues
@@ -94,13 +96,23 @@ class EigenvalueVAE(nn.Module):
         frame_shape = getattr(self.decoder, "frame_shape", None)
         batch_size, num_frames = clip_sizes(x, batch_size, frame_shape, self.num_frames)
         with pyro.plate("data", batch_size, dim=-1):
-            eigenvalues = pyro.sample("eigenvalues", self.eigenvalue_prior(num_frames))
+            eigenvalues = pyro.sample("eigenvalues", self._eigenvalues(num_frames))
             z = pyro.sample("z", self._chain(eigenvalues))
             pixels = self.likelihood(self.decoder(z)).to_event(4)
             drawn = pyro.sample("x", pixels, obs=x)
         return {"eigenvalues": eigenvalues, "z": z, "x": drawn, "reconstruction": pixels.mean}
 
+    def _eigenvalues(self, num_frames: int) -> TorchDistribution:
+        prior = self.eigenvalue_prior(num_frames)
+        wanted = num_frames - 1, self.latent_dim
+        if prior.event_shape != wanted:
+            raise ValueError(
+                f"eigenvalue_prior must return a distribution of event shape (T - 1, D) = {wanted}, "
+                f"got {tuple(prior.event_shape)}"
+            )
+        return prior
+
     def _chain(self, eigenvalues: torch.Tensor) -> GaussMarkovNormal:
         """The prior of z; without memory where eigenvalues do not enter it."""
         loc = self.zero.expand(eigenvalues.shape[-2] + 1, self.latent_dim)  # as many frames as they were given for
-        return GaussMarkovNormal(loc, loc + 1, eigenvalues if self.connected else loc[1:], validate_args=False)
+        return GaussMarkovNormal(loc, loc + 1, eigenvalues if self.connected else loc[1:])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any
 
 import pyro
 import torch
@@ -12,7 +10,7 @@ from pyro.distributions import Normal
 from torch import nn
 from torch.distributions import MultivariateNormal
 
-from pyrodis.models._sizes import clip_sizes
+from pyrodis.models._sizes import check_matrix, check_offset, clip_sizes, shape_of_pixels
 from pyrodis.models.stationary_prior import StationaryPrior
 from pyrodis.ops import check_frames_shape, check_positive_int, check_positive_number, register_parameters
 
@@ -71,8 +69,8 @@ class LinearGaussianSequence(nn.Module):
         num_frames: int = 8,
     ) -> None:
         super().__init__()
-        self.register_buffer("static_weight", _check_matrix("static_weight", static_weight))
-        self.register_buffer("dynamic_weight", _check_matrix("dynamic_weight", dynamic_weight))
+        self.register_buffer("static_weight", check_matrix("static_weight", static_weight))
+        self.register_buffer("dynamic_weight", check_matrix("dynamic_weight", dynamic_weight))
         num_pixels, self.static_dim = static_weight.shape
         self.dynamic_dim = dynamic_weight.shape[1]
         if len(dynamic_weight) != num_pixels:
@@ -83,10 +81,8 @@ class LinearGaussianSequence(nn.Module):
         self.prior = StationaryPrior(self.dynamic_dim, autocorrelation)
         self.autocorrelation = self.prior.autocorrelation
         self.scale = check_positive_number("scale", scale)
-        self.offset = _check_offset(offset)
-        self.frame_shape = (1, 1, num_pixels) if frame_shape is None else tuple(frame_shape)
-        if len(self.frame_shape) != 3 or torch.Size(self.frame_shape).numel() != num_pixels:
-            raise ValueError(f"frame_shape must be (C, H, W) of {num_pixels} pixels, got {self.frame_shape}")
+        self.offset = check_offset(offset)
+        self.frame_shape = shape_of_pixels(num_pixels, frame_shape)
         self.num_frames = check_positive_int("num_frames", num_frames)
         self.register_buffer("zero", torch.zeros((), dtype=static_weight.dtype), persistent=False)
         self.prior.to(static_weight.dtype)
@@ -229,19 +225,3 @@ class LinearGaussianSequence(nn.Module):
         num_frames = check_frames_shape(x, self.frame_shape).shape[1]
         rows = self._rows(num_frames, shown)
         return x.flatten(1)[:, rows] - self.offset, self.design(num_frames)[rows]
-
-
-def _check_matrix(name: str, value: Any) -> torch.Tensor:
-    if not isinstance(value, torch.Tensor) or not value.is_floating_point():
-        raise TypeError(f"{name} must be a floating-point tensor, a row a pixel, got {value!r}")
-    if value.ndim != 2 or 0 in value.shape or not bool(value.isfinite().all()):
-        raise ValueError(f"{name} must be a finite matrix, a row a pixel, got shape {tuple(value.shape)} or NaN in it")
-    return value.detach().clone()
-
-
-def _check_offset(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"offset must be a finite number, got {value!r} of type {type(value).__name__}")
-    if not math.isfinite(value):
-        raise ValueError(f"offset must be a finite number, got {value}")
-    return float(value)

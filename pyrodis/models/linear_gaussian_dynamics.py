@@ -11,8 +11,7 @@ from pyro.distributions import Normal
 from torch import nn
 
 from pyrodis.distributions import BlockTridiagonalNormal
-from pyrodis.models._sizes import clip_sizes
-from pyrodis.models.linear_gaussian import _check_matrix, _check_offset
+from pyrodis.models._sizes import check_matrix, check_offset, clip_sizes, shape_of_pixels
 from pyrodis.ops import (
     chain_precision,
     check_frames_shape,
@@ -82,7 +81,7 @@ class LinearGaussianDynamics(nn.Module):
         num_frames: int = 8,
     ) -> None:
         super().__init__()
-        transition, emission = _check_matrix("transition", transition), _check_matrix("emission", emission)
+        transition, emission = check_matrix("transition", transition), check_matrix("emission", emission)
         num_pixels, self.latent_dim = emission.shape
         if transition.shape != (self.latent_dim, self.latent_dim):
             raise ValueError(
@@ -102,10 +101,8 @@ class LinearGaussianDynamics(nn.Module):
         self.register_buffer("process_covariance", _check_covariance("process_covariance", process_covariance, noise))
         self.register_buffer("initial_covariance", _check_covariance("initial_covariance", initial_covariance, eye))
         self.scale = check_positive_number("scale", scale)
-        self.offset = _check_offset(offset)
-        self.frame_shape = (1, 1, num_pixels) if frame_shape is None else tuple(frame_shape)
-        if len(self.frame_shape) != 3 or torch.Size(self.frame_shape).numel() != num_pixels:
-            raise ValueError(f"frame_shape must be (C, H, W) of {num_pixels} pixels, got {self.frame_shape}")
+        self.offset = check_offset(offset)
+        self.frame_shape = shape_of_pixels(num_pixels, frame_shape)
         self.num_frames = check_positive_int("num_frames", num_frames)
 
     def prior(self, num_frames: int) -> BlockTridiagonalNormal:
@@ -204,7 +201,7 @@ def _is_positive_definite(matrix: torch.Tensor) -> bool:
 def _check_covariance(name: str, value: Any, default: torch.Tensor) -> torch.Tensor:
     if value is None:
         return default
-    value = _check_matrix(name, value)
+    value = check_matrix(name, value)
     if value.shape != default.shape:
         raise ValueError(f"{name} must have shape (D, D) = {tuple(default.shape)}, got {tuple(value.shape)}")
     if not torch.allclose(value, value.mT) or not _is_positive_definite(value):

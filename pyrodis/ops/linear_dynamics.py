@@ -6,6 +6,7 @@ import math
 
 import torch
 
+from pyrodis.ops.checks import check_positive_int
 from pyrodis.ops.precision import full_precision, without_autocast
 
 NORM_BOUND = 1 - 1e-5
@@ -71,6 +72,10 @@ def chain_precision(
     Returns:
         Diagonal blocks (T, n, n) and lower blocks (T - 1, n, n).
 
+    Raises:
+        TypeError: If num_frames is not an int.
+        ValueError: If it is not positive.
+
     Source:
         The prior of Archer et al., Black box variational inference for state space models (2016).
 
@@ -79,6 +84,7 @@ def chain_precision(
         >>> diagonal.shape, lower.shape
         (torch.Size([5, 2, 2]), torch.Size([4, 2, 2]))
     """
+    check_positive_int("num_frames", num_frames)
     first, later = (_inverse(covariance) for covariance in (initial_covariance, process_covariance))
     forward = transition.mT @ later @ transition
     if num_frames == 1:

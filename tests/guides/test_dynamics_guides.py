@@ -366,6 +366,17 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ValueError,
         r"shown must have shape \(T\) or \(B, T\) = \(2, 5\), got \(4,\)",
     ),
+    "no frames": (lambda: linear_model().prior(0), ValueError, "num_frames must be a positive whole number, got 0"),
+    "matrix": (
+        lambda: LinearGaussianDynamics([[0.9]], torch.ones(4, 1)),  # type: ignore[arg-type]
+        TypeError,
+        r"transition must be a matrix, a floating-point tensor, got \[\[0.9\]\]",
+    ),
+    "matrix with NaN": (
+        lambda: LinearGaussianDynamics(EYE * float("nan"), torch.ones(4, 2)),
+        ValueError,
+        "transition must be finite, got nan in it",
+    ),
     "contraction": (lambda: contraction(torch.ones(2, 3)), ValueError, r"raw must have shape \(\.\.\., n, n\)"),
 }
 

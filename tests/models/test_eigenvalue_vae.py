@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 import torch
 from pyro import poutine
+from pyro.distributions import Delta
 from torch import Tensor, nn
 
 import pyrodis
 from pyrodis.distributions import GaussMarkovNormal, TanhNormal
 from pyrodis.guides import EigenvalueGuide
 from pyrodis.infer.describe import build, describe
-from pyrodis.models import EigenvalueVAE, LaplaceEigenvalues, NormalPixels, SlowFastEigenvalues
+from pyrodis.models import DynamicsPrior, EigenvalueVAE, LaplaceEigenvalues, NormalPixels, SlowFastEigenvalues
 from pyrodis.nn import ConvDecoder, ConvEncoder
 from pyrodis.regularizers import slowness
 from pyrodis.testing import check_model_guide
@@ -187,10 +188,22 @@ def test_the_posterior_of_z_has_a_memory_of_its_own() -> None:
         torch.testing.assert_close(fn.eigenvalues, guide(x)["correlations"])
 
 
+class Ones(nn.Module):
+    """A prior that knows nothing of the bounds."""
+
+    def forward(self, num_frames: int) -> Any:
+        return Delta(torch.ones(num_frames - 1, D), event_dim=2)
+
+
 @pytest.mark.parametrize(
     ("call", "match"),
     [
         (lambda: conv_pair(LaplaceEigenvalues(3)), r"eigenvalue_prior\.dynamic_dim must be latent_dim = 2, got 3"),
+        (
+            lambda: conv_pair(DynamicsPrior(2))[0](batch_size=2),
+            r"event shape \(T - 1, D\) = \(3, 2\), got \(4, 2\)",
+        ),
+        (lambda: conv_pair(Ones())[0](batch_size=2), r"strictly between -1 and 1, got 1\.0 at frame 1, dimension 0"),
         (lambda: LaplaceEigenvalues(2, rate=-1.0), "rate must be a finite number above 0, got -1"),
         (lambda: LaplaceEigenvalues(0), "dynamic_dim must be a positive whole number, got 0"),
         (lambda: LaplaceEigenvalues(2)(0), "num_frames must be a positive whole number, got 0"),
