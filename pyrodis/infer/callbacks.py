@@ -84,7 +84,7 @@ class Recorder(lightning.Callback):
         if self.validation is not None:
             row |= {f"validation_{name}": value for name, value in engine.evaluate(self.validation).items()}
         row |= {f"kl_weight_{site}": weight for site, weight in engine.kl_weights(state.step - 1).items()}
-        row |= {"learning_rate": engine.rate, "seconds": round(self._lap(engine), 3)}
+        row |= {"learning_rate": engine.rate, **engine.rate_factors(), "seconds": round(self._lap(engine), 3)}
         state.rows.append(row)
         state.sums, state.num_seen, state.seconds = {}, 0, 0.0
         total = row.get("validation_total")

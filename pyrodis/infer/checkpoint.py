@@ -43,6 +43,7 @@ class RunState:
         best: Lowest validation total; None before the first.
         best_epoch: Epoch of that total; 0 before the first.
         finished: ``"all steps"``, ``"early stop"``, or empty.
+        component_kl: Running mean of the KL of each component, nats; empty where components learn at one rate.
 
     Example:
         >>> RunState().step
@@ -57,6 +58,7 @@ class RunState:
     best: float | None = None
     best_epoch: int = 0
     finished: str = ""
+    component_kl: list[float] = field(default_factory=list)
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:

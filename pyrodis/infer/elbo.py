@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -30,15 +30,18 @@ class Terms:
         weights: Term name to its weight in the objective.
         total: The objective, differentiable.
         analytic: The sites whose KL was computed in closed form, given the sampled ancestors.
+        components: Site name to the unweighted KL of each component, for each latent site inside a plate "components";
+            they add up to "kl_<site>".
 
     Shape:
-        Every value and the total: ().
+        Every value and the total: (); of each site in components: (K).
     """
 
     values: dict[str, torch.Tensor]
     weights: dict[str, float]
     total: torch.Tensor
     analytic: frozenset[str]
+    components: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
 class NamedELBO(ELBO):
@@ -154,7 +157,7 @@ class NamedELBO(ELBO):
         """Return the terms per datum, and the number of data."""
         model_trace, guide_trace = self._get_trace(model, guide, args, kwargs)
         found: dict[str, tuple[torch.Tensor, float]] = {}
-        analytic = set()
+        analytic, components = set(), {}
         for name, site in sample_sites(model_trace).items():
             if is_factor(site):
                 _check_side(name, site, in_guide=False)
@@ -164,8 +167,9 @@ class NamedELBO(ELBO):
             else:
                 with without_autocast(site["value"]):  # of sequences it multiplies matrices
                     kl, exact = self._kl(_check_pair(name, site, guide_trace), site)
-                _add(found, f"kl_{name}", kl, site)
+                _add(found, f"kl_{name}", kl.sum(), site)
                 analytic |= {name} if exact else set()
+                components |= _by_component(name, kl, site)
         for name, site in sample_sites(guide_trace).items():
             if is_factor(site):
                 _check_side(name, site, in_guide=True)
@@ -177,7 +181,8 @@ class NamedELBO(ELBO):
         values = {name: value / num_data for name, (value, _) in found.items()}
         weights = {name: weight for name, (_, weight) in found.items()}
         total = torch.stack([weights[name] * value for name, value in values.items() if weights[name] != 0]).sum()
-        return Terms(values, weights, total, frozenset(analytic)), num_data
+        components = {name: kl / num_data for name, kl in components.items()}
+        return Terms(values, weights, total, frozenset(analytic), components), num_data
 
     def _get_trace(self, model: Program, guide: Program, args: Any, kwargs: Any) -> tuple[Any, Any]:
         guide_trace = get_trace(guide, *args, **kwargs)
@@ -189,10 +194,10 @@ class NamedELBO(ELBO):
         q, p = guide_site["fn"], model_site["fn"]
         if self.analytic:
             with suppress(NotImplementedError):
-                return _masked_sum(kl_divergence(q, p), mask), True
+                return _masked(kl_divergence(q, p), mask), True
             with suppress(NotImplementedError):
-                return _masked_sum(_conditional_kl(q, p, value), mask), not hasattr(p, "conditional_kl")
-        return _masked_sum(q.log_prob(value) - p.log_prob(value), mask), False
+                return _masked(_conditional_kl(q, p, value), mask), not hasattr(p, "conditional_kl")
+        return _masked(q.log_prob(value) - p.log_prob(value), mask), False
 
 
 class _CheckedReplay(ReplayMessenger):
@@ -232,13 +237,19 @@ def _weight(site: Any) -> float:
 
 
 def _log_prob(site: Any) -> torch.Tensor:
-    return _masked_sum(site["fn"].log_prob(site["value"]), site["mask"])
+    return _masked(site["fn"].log_prob(site["value"]), site["mask"]).sum()
 
 
-def _masked_sum(value: torch.Tensor, mask: Any) -> torch.Tensor:
+def _masked(value: torch.Tensor, mask: Any) -> torch.Tensor:
     if isinstance(mask, torch.Tensor):  # a mask of False is a weight of 0: the unweighted value is still worth knowing
         value = torch.where(mask, value, value.new_zeros(()))
-    return value.sum()
+    return value
+
+
+def _by_component(name: str, kl: torch.Tensor, site: Any) -> dict[str, torch.Tensor]:
+    """The KL of a site for each entry of the plate "components", if it is inside one."""
+    dim = next((frame.dim for frame in site["cond_indep_stack"] if frame.name == "components"), None)
+    return {} if dim is None else {name: kl.movedim(dim, 0).flatten(1).sum(1)}
 
 
 def _add(found: dict[str, tuple[torch.Tensor, float]], name: str, value: torch.Tensor, site: Any) -> None:

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from pyrodis.infer.checkpoint import RunState
 from pyrodis.infer.elbo import NamedELBO
+from pyrodis.infer.freezing import component_modules, count_components, frozen_modules
 from pyrodis.infer.handlers import scale_latents
 from pyrodis.infer.sampler import seed_noise
 from pyrodis.infer.settings import FitSettings, kl_factor, learning_rate_at
@@ -23,7 +24,7 @@ __all__ = ["Engine", "find_latent_sites"]
 
 
 def find_latent_sites(guide: nn.Module, x: Tensor) -> list[str]:
-    """Return the names of the latent sites that a guide samples, in order; the guide is left in eval mode.
+    """Return the names of the latent sites that a guide samples, in order; its modules keep their modes.
 
     Args:
         guide: The guide.
@@ -41,13 +42,20 @@ def find_latent_sites(guide: nn.Module, x: Tensor) -> list[str]:
         >>> find_latent_sites(Guide(), torch.zeros(2, 1, 1, 4, 4))
         ['z']
     """
+    modes = {module: module.training for module in guide.modules()}
     guide.eval()  # or a batch normalization would count these frames, and a resumed run would count them twice
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        return list(latent_sites(get_trace(guide, x)))
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            return list(latent_sites(get_trace(guide, x)))
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
 
 
 class Engine(lightning.LightningModule):
     """Model and guide under one optimizer; what a step does is a function of its number.
+
+    Modules that are frozen when it is made (see `frozen_modules`) stay in eval mode.
 
     Args:
         model: The model.
@@ -83,9 +91,18 @@ class Engine(lightning.LightningModule):
         self._elbo = (NamedELBO(analytic=settings.analytic),)
         self._optimizer_state = optimizer_state
         self._trained = [p for p in self.parameters() if p.requires_grad]
+        self._frozen = (*frozen_modules(model), *frozen_modules(guide))
         self._measured: tuple[list[str], Tensor] = ([], torch.empty(0))
         self.values: dict[str, float] = {}
+        self._owners: dict[str, int] = {}
         self.rate = 0.0
+
+    def train(self, mode: bool = True) -> Engine:
+        """Set the mode of all modules but the frozen ones."""
+        super().train(mode)
+        for module in self._frozen:
+            module.eval()
+        return self
 
     def set_kl_weights(self, weights: Mapping[str, float]) -> None:
         """Weight the KL of each site, in both programs."""
@@ -98,12 +115,23 @@ class Engine(lightning.LightningModule):
         return {site: weight * factors[site] for site, weight in self.full_weights.items()}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """One Adam over all parameters of model and guide, each once."""
+        """One Adam over all parameters of model and guide, each once; a group a component where these learn slower."""
         fused = all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in self._trained)
-        optimizer = torch.optim.Adam(self._trained, lr=self.settings.learning_rate, fused=fused)
+        optimizer = torch.optim.Adam(self._groups(), lr=self.settings.learning_rate, fused=fused)
         if self._optimizer_state:
             optimizer.load_state_dict(dict(self._optimizer_state))
         return optimizer
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """The trained parameters: all in one group, or one for each component and one for what belongs to none."""
+        if self.settings.slow_learning is None:
+            return [{"params": self._trained}]
+        owners: dict[nn.Parameter, int] = {}
+        for k in range(count_components(self.model, self.guide)):
+            for module in (*component_modules(self.model, k), *component_modules(self.guide, k)):
+                owners |= dict.fromkeys(module.parameters(), k)
+        keys = sorted({owners.get(p, -1) for p in self._trained})
+        return [{"params": [p for p in self._trained if owners.get(p, -1) == k], "component": k} for k in keys]
 
     def on_train_batch_start(self, batch: Tensor, batch_idx: int) -> None:
         """Set noise, learning rate and KL weights to those of this step."""
@@ -116,8 +144,11 @@ class Engine(lightning.LightningModule):
 
     def _terms(self, batch: Tensor) -> tuple[list[str], Tensor, Tensor]:
         terms = self._elbo[0].terms(*self._programs, batch)
-        values = [value.detach().float() for value in terms.values.values()]
-        return [*terms.values, "total"], torch.stack([*values, terms.total.detach().float()]), terms.total
+        rows = terms.components.items()
+        self._owners = {f"kl_{site}.{k}": k for site, row in rows for k in range(len(row))}
+        named = terms.values | {f"kl_{site}.{k}": value for site, row in rows for k, value in enumerate(row)}
+        values = [value.detach().float() for value in named.values()]
+        return [*named, "total"], torch.stack([*values, terms.total.detach().float()]), terms.total
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         """Return the objective of a batch, nats per datum."""
@@ -137,9 +168,33 @@ class Engine(lightning.LightningModule):
             raise FloatingPointError(
                 f"the gradient of {self._first_bad_gradient()} became {norm_read} at {self.where()}"
             )
+        self._slow_down(optimizer)
         clip = self.settings.gradient_clip
         if clip is not None and norm_read > clip:
             torch.nn.utils.clip_grads_with_norm_(trained, clip, norm)
+
+    def _slow_down(self, optimizer: torch.optim.Optimizer) -> None:
+        """Multiply the learning rate of each component by its factor, where components learn slower."""
+        slow = self.settings.slow_learning
+        if slow is None:
+            return
+        count = count_components(self.model, self.guide)
+        if set(self._owners.values()) != set(range(count)):
+            raise ValueError(
+                f'slow_learning needs a latent site inside a plate "components" of size {count}, the KL has '
+                f"{len(set(self._owners.values()))} components; see ParallelVAE"
+            )
+        kl = [sum(self.values[name] for name, owner in self._owners.items() if owner == k) for k in range(count)]
+        self.state.component_kl = slow.update(self.state.component_kl, kl)
+        factors = slow.factors(self.state.component_kl)
+        for group in optimizer.param_groups:
+            group["lr"] = self.rate * (1.0 if group["component"] < 0 else factors[group["component"]])
+
+    def rate_factors(self) -> dict[str, float]:
+        """What multiplies the learning rate of each component, by column of the history; empty for one rate."""
+        slow = self.settings.slow_learning
+        factors = [] if slow is None else slow.factors(self.state.component_kl)
+        return {f"rate_factor.{k}": factor for k, factor in enumerate(factors)}
 
     def where(self) -> str:
         """Epoch and step under way, in words, both counted from 1."""

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
+from pyrodis.infer.slow_learning import SlowLearning
+
 __all__ = ["FitSettings", "kl_factor", "learning_rate_at"]
 
 _CHOICES = {
@@ -50,6 +52,7 @@ class FitSettings:
         patience: Stop when the validation total has not fallen for this many epochs; None to train to the end.
         num_workers: Processes that load data; 0 loads in the training process.
         checkpoint_minutes: Longest time between two saves of the last checkpoint, inside an epoch too.
+        slow_learning: How components (see `ParallelVAE`) learn slower by their KL; None where all learn at one rate.
 
     Raises:
         TypeError: A setting has another type than stated.
@@ -82,6 +85,7 @@ class FitSettings:
     patience: int | None = None
     num_workers: int = 0
     checkpoint_minutes: float = 5.0
+    slow_learning: SlowLearning | None = None
 
     def __post_init__(self) -> None:
         for name in (f.name for f in fields(self)):
@@ -102,6 +106,10 @@ class FitSettings:
             )
         if not isinstance(self.analytic, bool):
             raise TypeError(f"analytic must be True or False, got {self.analytic!r}")
+        if not isinstance(self.slow_learning, (SlowLearning, type(None))):
+            raise TypeError(
+                f"slow_learning must be SlowLearning or None, got {self.slow_learning!r}; e.g. SlowLearning(5.0)"
+            )
         if not isinstance(self.kl_weights, Mapping):
             raise TypeError(f"kl_weights must map site names to weights, got {self.kl_weights!r}; e.g. {{'f': 1.0}}")
         for site, weight in self.kl_weights.items():

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from pyrodis.infer.checkpoint import RunState, load_weights, read_checkpoint, save_weights
 from pyrodis.infer.data import as_dataset, describe_data, stack_frames
 from pyrodis.infer.describe import describe
+from pyrodis.infer.freezing import count_components
 from pyrodis.infer.history import History
 from pyrodis.infer.interruption import StopRequest, TrainingInterrupted
 from pyrodis.infer.penalties import innermost, wrappers
@@ -48,7 +49,8 @@ def fit(
     the same machine gives the weights of one that was not cut, bit for bit on a CPU.
 
     Both modules are trained in place, and left on the CPU in eval mode. They hold the weights of the last step; with
-    ``patience``, those of the lowest validation total. ``weights.safetensors`` holds the same.
+    ``patience``, those of the lowest validation total. ``weights.safetensors`` holds the same. A part that is frozen
+    (no parameter of it requires a gradient, and it is in eval mode) stays in eval mode, so nothing of it changes.
 
     Args:
         model: The model, a Pyro program over ``x``; its parameters are trained.
@@ -126,6 +128,8 @@ def _check_ready(model: nn.Module, guide: nn.Module, train: Dataset[Any], settin
         raise ValueError(
             "model and guide must have a parameter to train, got none that requires a gradient; unfreeze one"
         )
+    if settings.slow_learning is not None:
+        count_components(model, guide)
     _uses_cuda(settings)
     _check_sites(settings, find_latent_sites(guide, _first_frames(train, guide)))
 
