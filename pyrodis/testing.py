@@ -275,10 +275,12 @@ def _check_queries(model: nn.Module, guide: nn.Module, x: torch.Tensor) -> None:
 
 def _check_sum_over_items(model: nn.Module, guide: nn.Module, x: torch.Tensor) -> None:
     model, guide = copy.deepcopy(model).eval(), copy.deepcopy(guide).eval()
-    draws = {name: site["value"] for name, site in latent_sites(poutine.trace(guide).get_trace(x)).items()}
+    sites = latent_sites(poutine.trace(guide).get_trace(x))
+    draws = {name: site["value"] for name, site in sites.items()}
+    dims = {name: -1 - len(site["fn"].event_shape) for name, site in sites.items()}  # of the plate "data"
     whole = _score(model, guide, x, draws)
     parts = sum(
-        _score(model, guide, x[i : i + 1], {name: value[i : i + 1] for name, value in draws.items()})
+        _score(model, guide, x[i : i + 1], {name: value.narrow(dims[name], i, 1) for name, value in draws.items()})
         for i in range(x.shape[0])
     )
     close = abs(whole - parts) <= 1e-4 * max(1.0, abs(whole))
@@ -305,19 +307,21 @@ def _check_training(model: nn.Module, guide: nn.Module, x: torch.Tensor) -> None
     torch.manual_seed(0)
     ours = NamedELBO(analytic=False).differentiable_loss(model, guide, x)
     _require(torch.allclose(ours, loss, rtol=1e-5), f"NamedELBO gives {ours.item()}, Trace_ELBO {loss.item()}")
+    sites = latent_sites(get_trace(guide, x)).values()
+    depth = max((-frame.dim for site in sites for frame in site["cond_indep_stack"]), default=1)
+    vectorized = Trace_ELBO(num_particles=2, vectorize_particles=True, max_plate_nesting=depth)
+    _require(bool(vectorized(model, guide)(x).isfinite()), "the loss must be finite with vectorized particles")
     before = {name: p.detach().clone() for name, p in trainable.items()}
     torch.manual_seed(0)
-    step_loss = SVI(model, guide, pyro.optim.PyroOptim(torch.optim.SGD, {"lr": 1e-4}), Trace_ELBO()).step(x)
+    step_loss = SVI(model, guide, pyro.optim.PyroOptim(torch.optim.SGD, {"lr": 1e-2}), Trace_ELBO()).step(x)
     _require(
         abs(step_loss - loss.item()) <= 1e-4 * abs(loss.item()),
         f"SVI gives the loss {step_loss}, the module {loss.item()}",
     )
     for name, parameter in trainable.items():
-        moved = (before[name] - parameter.detach()) / 1e-4
+        moved = (before[name] - parameter.detach()) / 1e-2  # a smaller step is lost in the rounding of the weight
         scale = gradients[name].abs().max() + before[name].abs().max() * 1e-2 + 1e-6
         _require(
             bool(((moved - gradients[name]).abs() <= 1e-2 * scale).all()),
             f"SVI does not train {name} with the module's gradient",
         )
-    vectorized = Trace_ELBO(num_particles=2, vectorize_particles=True, max_plate_nesting=1)
-    _require(bool(vectorized(model, guide)(x).isfinite()), "the loss must be finite with vectorized particles")

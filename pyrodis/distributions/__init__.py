@@ -4,6 +4,7 @@ from pyrodis.distributions.autoregressive_normal import AutoregressiveNormal
 from pyrodis.distributions.block_tridiagonal_normal import BlockTridiagonalNormal
 from pyrodis.distributions.gauss_markov_normal import GaussMarkovNormal
 from pyrodis.distributions.laplace_transition import LaplaceTransition
+from pyrodis.distributions.masked_pixels import MaskWeightedNormal, PixelMixture
 from pyrodis.distributions.mixture_start import MixtureStart
 from pyrodis.distributions.slow_fast_mixture import SlowFastMixture
 from pyrodis.distributions.structured_kl import StructuredNormal
@@ -15,7 +16,9 @@ __all__ = [
     "BlockTridiagonalNormal",
     "GaussMarkovNormal",
     "LaplaceTransition",
+    "MaskWeightedNormal",
     "MixtureStart",
+    "PixelMixture",
     "SlowFastMixture",
     "StructuredNormal",
     "TanhNormal",

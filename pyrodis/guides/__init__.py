@@ -8,6 +8,7 @@ from pyrodis.guides.full_guide import FullGuide
 from pyrodis.guides.inertial_guide import InertialGuide
 from pyrodis.guides.information_guide import InformationGuide
 from pyrodis.guides.mean_field_guide import MeanFieldGuide
+from pyrodis.guides.parallel_guide import ParallelGuide
 from pyrodis.guides.smoothing_guide import SmoothingGuide
 from pyrodis.guides.structured_guide import StructuredGuide
 from pyrodis.guides.transitions import BasisTransition, DenseTransition, DiagonalTransition, RotationTransition
@@ -24,6 +25,7 @@ __all__ = [
     "InertialGuide",
     "InformationGuide",
     "MeanFieldGuide",
+    "ParallelGuide",
     "RotationTransition",
     "SmoothingGuide",
     "StructuredGuide",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyrodis.infer.comparison import GuideScores as GuideScores
+    from pyrodis.infer.components import component_kl as component_kl
     from pyrodis.infer.contrastive import Contrast as Contrast
     from pyrodis.infer.density_ratio import DensityRatio as DensityRatio
     from pyrodis.infer.elbo import NamedELBO as NamedELBO
@@ -54,6 +55,7 @@ _HOMES = {
     "TotalCorrelation": "total_correlation",
     "TrainingInterrupted": "interruption",
     "add_guide_penalty": "penalties",
+    "component_kl": "components",
     "decode_exchanges": "evaluation",
     "exchange_scores": "evaluation",
     "factorization_gaps": "gaps",

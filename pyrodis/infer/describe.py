@@ -26,6 +26,9 @@ BUILT_IN: dict[str, str] = {
     "SlowFastEigenvalues": "pyrodis.models",
     "LaplacePrior": "pyrodis.models",
     "NormalPixels": "pyrodis.models",
+    "MaskedNormal": "pyrodis.models",
+    "MixturePixels": "pyrodis.models",
+    "ParallelVAE": "pyrodis.models",
     "BernoulliPixels": "pyrodis.models",
     "FullGuide": "pyrodis.guides",
     "FactorizedGuide": "pyrodis.guides",
@@ -38,6 +41,7 @@ BUILT_IN: dict[str, str] = {
     "DiagonalTransition": "pyrodis.guides",
     "InertialGuide": "pyrodis.guides",
     "InformationGuide": "pyrodis.guides",
+    "ParallelGuide": "pyrodis.guides",
     "RotationTransition": "pyrodis.guides",
     "StructuredGuide": "pyrodis.guides",
     "EigenvalueGuide": "pyrodis.guides",
@@ -45,6 +49,8 @@ BUILT_IN: dict[str, str] = {
     "ConvDecoder": "pyrodis.nn",
     "BroadcastDecoder": "pyrodis.nn",
     "PatchEncoder": "pyrodis.nn",
+    "StridedDecoder": "pyrodis.nn",
+    "StridedEncoder": "pyrodis.nn",
     "BidirectionalLSTM": "pyrodis.nn",
     "MeanReader": "pyrodis.nn",
     "SubtractMean": "pyrodis.nn",
@@ -72,9 +78,9 @@ _PLAIN = (type(None), bool, int, float, str)
 def describe(module: object) -> dict[str, Any]:
     """Return the class and the constructor arguments of a module, as JSON can hold them.
 
-    Every argument of the constructor is read from the attribute of the same name; modules among them are described the
-    same way. A `torch.nn.Sequential` of unnamed modules has the one argument "modules", a list. A class that does not
-    keep its arguments so is recorded with ``"arguments": None``.
+    Every argument of the constructor is read from the attribute of the same name; modules among them, and those of a
+    `torch.nn.ModuleList`, are described the same way. A `torch.nn.Sequential` of unnamed modules has the one argument
+    "modules", a list. A class that does not keep its arguments so is recorded with ``"arguments": None``.
 
     Args:
         module: A module.
@@ -115,6 +121,8 @@ def _plain(value: object) -> Any:
     """The value as JSON holds it; TypeError where it cannot be held."""
     if type(value) in _PLAIN:
         return value
+    if type(value) is nn.ModuleList:
+        return [describe(part) for part in value]
     if isinstance(value, nn.Module):
         return describe(value)
     if isinstance(value, (list, tuple)):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyro
 import torch
+from pyro.poutine.runtime import _PYRO_STACK
 from torch import nn
 
 from pyrodis.infer.describe import describe
@@ -85,8 +86,18 @@ def penalty_factor(name: str, value: torch.Tensor, weight: float, side: str) -> 
             f"penalty '{name}' must have one value per datum, shape (B), got a scalar; do not sum over the batch"
         )
     sign = -1.0 if side == "model" else 1.0
+    value = _left_of_plates(value)
     with pyro.plate(f"{name}_data", value.shape[-1], dim=-1):
         pyro.factor(name, sign * check_weight(name, weight) * value, has_rsample=None if side == "model" else True)
+
+
+def _left_of_plates(value: torch.Tensor) -> torch.Tensor:
+    """The same values (N, B) with their draws at the dimension of the plate that makes them, left of the program's."""
+    depth = max((-handler.dim for handler in _PYRO_STACK if isinstance(handler, pyro.plate)), default=0)
+    missing = depth - value.ndim
+    if value.ndim < 2 or missing < 1:
+        return value
+    return value.reshape(value.shape[0], *[1] * missing, *value.shape[1:])
 
 
 class Penalized(nn.Module):

@@ -279,6 +279,13 @@ def _check_latents(sites: Mapping[str, Any], latents: Mapping[str, torch.Tensor]
         if value.ndim <= len(event_shape) or value.shape[-1] != event_shape[-1]:
             expected = ", ".join(["...", "B", *map(str, event_shape)])
             raise ValueError(f"latent '{name}' must have shape ({expected}), got {tuple(value.shape)}")
+        for frame in site["cond_indep_stack"]:
+            dim = frame.dim - len(event_shape)
+            if frame.dim < -1 and (value.ndim < -dim or value.shape[dim] != frame.size):
+                raise ValueError(
+                    f"latent '{name}' must have {frame.size} {frame.name} along dimension {dim}, got shape "
+                    f"{tuple(value.shape)}; take it from a guide of this model"
+                )
         if value.device.type != "meta" and not bool(value.isfinite().all()):
             raise ValueError(f"latent '{name}' must be finite, got NaN or infinity; encode clips without NaN")
         sizes[name] = value.shape[-1 - len(event_shape)]

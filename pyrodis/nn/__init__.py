@@ -10,6 +10,7 @@ from pyrodis.nn.heads import LocScale
 from pyrodis.nn.hide_frames import HideFrames, visible_frames
 from pyrodis.nn.patch_encoder import PatchEncoder
 from pyrodis.nn.recurrent import BidirectionalLSTM, MeanReader, RecurrentTransition
+from pyrodis.nn.strided import StridedDecoder, StridedEncoder
 from pyrodis.nn.subtract_mean import SubtractMean
 from pyrodis.nn.views import PatchShuffle, RandomCrop, RandomShift
 
@@ -34,6 +35,8 @@ __all__ = [
     "RecurrentTransition",
     "Silhouette",
     "SingleFrame",
+    "StridedDecoder",
+    "StridedEncoder",
     "SubsetFrames",
     "SubtractMean",
     "visible_frames",

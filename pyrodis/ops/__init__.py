@@ -8,6 +8,7 @@ from pyrodis.ops.checks import (
     check_positive_number,
     check_shown,
 )
+from pyrodis.ops.components import as_components, check_single_frames
 from pyrodis.ops.eigenvalues import bounded_eigenvalues
 from pyrodis.ops.linear_dynamics import chain_precision, contraction, kalman_log_evidence
 from pyrodis.ops.parameters import register_parameters
@@ -15,6 +16,7 @@ from pyrodis.ops.precision import full_precision, without_autocast
 from pyrodis.ops.recurrence import linear_recurrence, matrix_recurrence
 
 __all__ = [
+    "as_components",
     "bounded_eigenvalues",
     "chain_precision",
     "check_eigenvalue",
@@ -23,6 +25,7 @@ __all__ = [
     "check_positive_int",
     "check_positive_number",
     "check_shown",
+    "check_single_frames",
     "contraction",
     "full_precision",
     "kalman_log_evidence",

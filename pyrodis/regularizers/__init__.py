@@ -10,12 +10,14 @@ from pyrodis.regularizers.dynamics import (
     temporal_difference,
     weighted_slowness,
 )
+from pyrodis.regularizers.masks import mask_entropy_penalty
 
 __all__ = [
     "identity_deviation",
     "increasing_weights",
     "info_nce",
     "linear_prediction_error",
+    "mask_entropy_penalty",
     "mutual_information",
     "slowness",
     "temporal_difference",

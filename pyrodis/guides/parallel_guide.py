@@ -1,0 +1,74 @@
+"""The guide of parallel VAEs: every component encodes the whole image for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyro
+import torch
+from pyro.distributions import Normal
+from torch import nn
+
+from pyrodis.guides.static_posterior import INITIAL_SCALE, encode_frames, feature_dim_of
+from pyrodis.nn import LocScale
+from pyrodis.ops import as_components, check_positive_int, check_single_frames, register_parameters
+
+
+class ParallelGuide(nn.Module):
+    r"""The guide of a `ParallelVAE`: K encoders that do not hear of each other, each with a head of its own.
+
+    $$q(z_{1:K} \mid x) = \prod_{k=1}^{K} \mathcal N\bigl(z_k; \mathrm{loc}_k(x), \operatorname{diag}
+    \mathrm{scale}_k(x)^2\bigr)$$
+
+    Loc and scale are linear in the encoder's features.
+
+    Sites: "z", batch (K, B), event (D). Plates: "components", dim -2, and "data", dim -1.
+
+    Args:
+        encoders: One module for each of K components; each maps images (..., C, H, W) to features
+            (..., encoder.feature_dim). They are kept as `encoders` and their heads as `heads`, each a
+            `torch.nn.ModuleList`.
+        latent_dim: D.
+
+    Shape:
+        x: (B, 1, C, H, W) in [0, 1]: an image is a clip of one frame.
+
+    Raises:
+        TypeError: If encoders are not a list of modules, the size is not an int, or x is not a floating-point tensor.
+        ValueError: If there is no encoder, one stands there twice, the size is not positive, or x has another shape.
+
+    Source:
+        Stavarache, Multi-model disentanglement of object representations (2019), section 3.1.
+
+    Example:
+        >>> from pyrodis.nn import ConvEncoder
+        >>> guide = ParallelGuide([ConvEncoder((1, 8, 8), 4, base_channels=2) for _ in range(3)], latent_dim=2)
+        >>> guide(torch.zeros(5, 1, 1, 8, 8))["z"].shape
+        torch.Size([3, 5, 2])
+    """
+
+    def __init__(self, encoders: Sequence[nn.Module] | nn.ModuleList, latent_dim: int = 32) -> None:
+        super().__init__()
+        self.encoders = as_components("encoders", encoders)
+        self.latent_dim = check_positive_int("latent_dim", latent_dim)
+        self.heads = nn.ModuleList(
+            LocScale(feature_dim_of(encoder), latent_dim, INITIAL_SCALE) for encoder in self.encoders
+        )
+
+    def forward(self, x: torch.Tensor, batch_size: int | None = None) -> dict[str, torch.Tensor]:
+        """Draw the codes of all components given images.
+
+        Args:
+            x: Images (B, 1, C, H, W) in [0, 1].
+            batch_size: Not used; guides and models share one signature.
+
+        Returns:
+            "z" (K, B, D).
+        """
+        register_parameters(self)
+        found = [head(encode_frames(encoder, x)) for encoder, head in zip(self.encoders, self.heads)]
+        check_single_frames(x)
+        loc, scale = (torch.stack(parts).squeeze(-2) for parts in zip(*found))
+        with pyro.plate("components", len(self.encoders), dim=-2), pyro.plate("data", x.shape[0], dim=-1):
+            z = pyro.sample("z", Normal(loc, scale, validate_args=False).to_event(1))
+        return {"z": z}

@@ -1,0 +1,59 @@
+"""Regularizers of masks, which share the pixels of an image among components."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from pyrodis.ops import check_positive_number
+
+
+def mask_entropy_penalty(masks: torch.Tensor, floor: float = 1e-6) -> torch.Tensor:
+    r"""Return the price of confident masks: zero where all components share every pixel alike.
+
+    $$R(m) = -\log \max\Bigl(\mathrm{floor},\; \frac{1}{H W \log K} \sum_i \sum_{k=1}^{K} -m_{ki} \log m_{ki}\Bigr)$$
+
+    The entropy of a pixel is averaged over pixels inside the logarithm, so that there is one number a datum, at most
+    -log(floor). Where one component has taken all pixels, the others get no gradient from the likelihood; the logarithm
+    makes sure that they get one from here, of about the same size however confident the masks are, down to the floor.
+
+    Args:
+        masks: Part of each component in each pixel; they sum to 1 over K.
+        floor: Least entropy that is told from none, as a part of the largest.
+
+    Shape:
+        masks: (..., K, H, W) to (...).
+
+    Returns:
+        The penalty of each datum in nats, 0 or more.
+
+    Raises:
+        TypeError: If the floor is not a number.
+        ValueError: If there are fewer than two components, or the floor is not in (0, 1).
+
+    Source:
+        Stavarache, Multi-model disentanglement of object representations (2019), the last term of its loss, which does
+        not say where the mean over pixels is taken; the floor is added.
+
+    Example:
+        >>> mask_entropy_penalty(torch.full((2, 4, 8, 8), 0.25))
+        tensor([0., 0.])
+        >>> import pyrodis
+        >>> model = torch.nn.Identity()  # any model that returns "masks" beside its sites
+        >>> penalty = lambda output: mask_entropy_penalty(output["masks"])
+        >>> model = pyrodis.add_penalty(model, "entropy", penalty, 0.009, side="model")
+    """
+    if not check_positive_number("floor", floor) < 1:
+        raise ValueError(f"floor must be above 0 and below 1, a part of the largest entropy, got {floor}; try 1e-6")
+    if masks.ndim < 3:
+        raise ValueError(f"masks must have shape (..., K, H, W), got {tuple(masks.shape)}")
+    num_components = masks.shape[-3]
+    if num_components < 2:
+        raise ValueError(
+            f"masks must be of at least two components, got K = {num_components} in shape {tuple(masks.shape)}; "
+            "leave the penalty out for one component, whose mask is always 1"
+        )
+    log_masks = masks.clamp_min(torch.finfo(masks.dtype).tiny).log()  # at 0 finite, and times 0: no other value changes
+    entropy = -(masks * log_masks).sum(-3).mean((-2, -1)) / math.log(num_components)
+    return -entropy.clamp(floor, 1.0).log()
