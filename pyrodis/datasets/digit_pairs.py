@@ -103,17 +103,11 @@ class DigitPairs(Dataset[dict[str, Tensor]]):
         self.num_types = source.num_types
         self.factor_sizes = (source.num_types + 1,) * 2
         self.name = f"{source.name}_pairs"
+        items = range(source.num_types) if items is None and pairs is None else items
         self._pairs = None if pairs is None else _checked_pairs(pairs, items, unseen, source.num_types)
         self.items = self._occurring(items, unseen) if self._pairs is None else self._paired()
-        settings = (
-            _VERSION,
-            source.checksum,
-            source.thresholds,
-            self.seed,
-            items and tuple(items),
-            tuple(unseen),
-            self._pairs,
-        )
+        chosen = (items and tuple(items), tuple(unseen), self._pairs)
+        settings = (_VERSION, source.checksum, source.thresholds, self.seed, *chosen)
         self.checksum = hashlib.sha256(repr(settings).encode()).hexdigest()
         self._table = ItemTable(source, split, self.items)
 
@@ -149,9 +143,9 @@ class DigitPairs(Dataset[dict[str, Tensor]]):
             return types_at(uniforms[:, :2], (*self.items, self.num_types)), uniforms[:, 2:]
         return torch.tensor(self._pairs)[rows % len(self._pairs)], uniforms[:, 2:]
 
-    def _occurring(self, items: Sequence[int] | None, unseen: Sequence[int]) -> tuple[int, ...]:
+    def _occurring(self, items: Any, unseen: Sequence[int]) -> tuple[int, ...]:
         """The types of this split."""
-        seen = check_types("items", tuple(range(self.num_types)) if items is None else items, self.num_types)
+        seen = check_types("items", items, self.num_types)
         if not unseen:
             return seen
         both = sorted(set(seen) & set(check_types("unseen", unseen, self.num_types)))
@@ -173,6 +167,7 @@ def _checked_pairs(pairs: Any, items: Any, unseen: Any, num_types: int) -> tuple
     for pair in pairs:
         if not isinstance(pair, tuple) or len(pair) != 2:
             raise TypeError(f"pairs must be tuples (left, right), got {pair!r}; write None for an empty slot")
-        for number in {*pair} - {None}:
-            check_types("pairs", (number,), num_types)
+        for number in pair:
+            if number is not None:
+                check_types("pairs", (number,), num_types)
     return tuple((num_types if a is None else a, num_types if b is None else b) for a, b in pairs)

@@ -290,14 +290,14 @@ def check_types(name: str, types: Any, num_types: int) -> tuple[int, ...]:
         The types.
 
     Raises:
-        TypeError: If they are no tuple or list of whole numbers.
+        TypeError: If they are no tuple, list or range of whole numbers.
         ValueError: If there are none, one is twice there, or the source lacks one.
 
     Example:
         >>> check_types("items", [0, 1], 10)
         (0, 1)
     """
-    if not isinstance(types, (tuple, list)):
+    if not isinstance(types, (tuple, list, range)):
         raise TypeError(f"{name} must be a tuple of whole numbers, got {types!r}; pass (0, 1), for example")
     for value in types:
         if isinstance(value, bool) or not isinstance(value, int):

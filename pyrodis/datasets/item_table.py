@@ -25,7 +25,7 @@ class ItemTable:
     Example:
         >>> from pyrodis.datasets import BundledDigits
         >>> table = ItemTable(BundledDigits(), "test", (0, 1))
-        >>> table.draw(torch.tensor([0, 10]), torch.tensor([0.5, 0.5])).flatten(1).any(1).tolist()
+        >>> table.draw(torch.tensor([0, 10]), torch.tensor([0.5, 0.5])).sum((1, 2)).gt(0).tolist()
         [True, False]
     """
 

@@ -24,10 +24,10 @@ _PER_SLOT: Final = 4
 class OverlappingDigits(Dataset[dict[str, Tensor]]):
     """Some digits at random places of a square canvas; they may overlap, and the later hide the earlier.
 
-    The number of digits is uniform, and so are their types and places, of which only those with centers too close to
-    each other are drawn again. Digits lie wholly on the canvas. They are laid one over another in the order of their
-    slots, a pixel's brightness being its opacity: v + (1 - v) b over a brightness b. Image i is a function of (seed,
-    split, i), whatever `num_images` is; the splits share no drawing.
+    The number of digits is uniform, and so are their types and places; places are drawn again, for all slots, until no
+    two slots, empty ones included, have their centers too close to each other. Digits lie wholly on the canvas. They
+    are laid one over another in the order of their slots, a pixel's brightness being its opacity: v + (1 - v) b over a
+    brightness b. Image i is a function of (seed, split, i), whatever `num_images` is; the splits share no drawing.
 
     Args:
         source: Where items come from: `MNISTItems`, `FashionItems`, `MixedItems`, or None for `BundledDigits`, which
@@ -149,18 +149,20 @@ class OverlappingDigits(Dataset[dict[str, Tensor]]):
         low, high = self.num_digits
         number = low + (uniforms[:, :1] * (high - low + 1)).long()
         empty = torch.arange(high) >= number
-        slots = uniforms[:, 1:].unflatten(1, (high, _PER_SLOT))
-        types = types_at(slots[..., 0], self.items).masked_fill(empty, self.num_types)
-        places = (slots[..., 2:] * self._num_places).long().masked_fill(empty.unsqueeze(-1), self._num_places)
-        return types, places, slots[..., 1]
+        types = types_at(uniforms[:, 1 : high + 1], self.items).masked_fill(empty, self.num_types)
+        places = self._places(uniforms).masked_fill(empty.unsqueeze(-1), self._num_places)
+        return types, places, uniforms[:, high + 1 : 2 * high + 1]
+
+    def _places(self, uniforms: Tensor) -> Tensor:
+        """Left and upper edges of all slots, empty or not: (B, 1 + 4 M) to int64 (B, M, 2)."""
+        return (uniforms[:, 2 * self.num_slots + 1 :].unflatten(1, (-1, 2)) * self._num_places).long()
 
     def _accepts(self, uniforms: Tensor) -> Tensor:
-        """Whether all digits of an image keep their distance: (B, U) to bool (B)."""
-        types, places, _ = self._unpack(uniforms)
-        steps = (places.unsqueeze(1) - places.unsqueeze(2)).square().sum(-1)
-        present = types != self.num_types
-        pairs = (present.unsqueeze(1) & present.unsqueeze(2)).triu(1)
-        return ~(pairs & (steps < self.min_distance**2)).flatten(1).any(1)
+        """Whether all slots keep their distance, empty or not, so that no number is favored: (B, U) to bool (B)."""
+        places = self._places(uniforms)
+        squares = (places.unsqueeze(1) - places.unsqueeze(2)).square().sum(-1)
+        near = torch.ones(squares.shape[1:], dtype=torch.bool).triu(1) & (squares < self.min_distance**2)
+        return ~near.flatten(1).any(1)
 
     def _accepted(self) -> Tensor:
         """The random numbers of all images, float64 (N, 1 + 4 M)."""
