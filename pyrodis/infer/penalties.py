@@ -93,7 +93,8 @@ def penalty_factor(name: str, value: torch.Tensor, weight: float, side: str) -> 
 
 def _left_of_plates(value: torch.Tensor) -> torch.Tensor:
     """The same values (N, B) with their draws at the dimension of the plate that makes them, left of the program's."""
-    depth = max((-handler.dim for handler in _PYRO_STACK if isinstance(handler, pyro.plate)), default=0)
+    plates = (handler for handler in _PYRO_STACK if isinstance(handler, pyro.plate))
+    depth = max((-plate.dim for plate in plates if plate.dim is not None), default=0)
     missing = depth - value.ndim
     if value.ndim < 2 or missing < 1:
         return value

@@ -1,0 +1,57 @@
+"""The KL of every component: its sum, its order, what it leaves alone, and bad input."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import pyrodis
+from pyrodis.infer import NamedELBO, component_kl
+from pyrodis.testing import tiny_dsvae
+from tests.components import C, H, K, W, fresh_pair, make_images, make_pair
+
+
+def test_sums_to_the_term_of_the_objective() -> None:
+    (model, guide), x = make_pair(), make_images()
+    kl = component_kl(model, guide, x)
+    assert kl.shape == (4, K)
+    assert bool((kl > 0).all())
+    terms = NamedELBO().terms(model, guide, x)
+    assert "z" in terms.analytic
+    torch.testing.assert_close(kl.sum(-1).mean(), terms.values["kl_z"].detach())
+
+
+def test_is_of_each_component_and_image_alone() -> None:
+    (model, guide), x = make_pair(), make_images()
+    kl = component_kl(model, guide, x)
+    torch.testing.assert_close(component_kl(model, guide, x[2:3]), kl[2:3])
+    with torch.no_grad():
+        guide.heads[1].linear.bias += 1.0
+    changed = component_kl(model, guide, x) != kl
+    assert changed.all(0).tolist() == [False, True, False]
+    assert changed.any(0).tolist() == [False, True, False]
+
+
+def test_ignores_wrappers_modes_and_gradients() -> None:
+    torch.manual_seed(0)
+    (model, guide), x = fresh_pair(), make_images().float()
+    buffers = {name: value.clone() for name, value in guide.state_dict().items()}
+    wrapped = [pyrodis.scale_latents(program, {"z": 0.5}) for program in (model, guide)]
+    kl = component_kl(*wrapped, x)
+    assert not kl.requires_grad
+    assert guide.training
+    assert model.training
+    assert all(torch.equal(buffers[name], value) for name, value in guide.state_dict().items())
+    torch.testing.assert_close(kl, component_kl(model.eval(), guide.eval(), x))
+
+
+def test_refuses_bad_input() -> None:
+    (model, guide), x = make_pair(), make_images()
+    with pytest.raises(ValueError, match=r"site must name a latent site of both programs, .*'z'.*, got 'f'"):
+        component_kl(model, guide, x, site="f")
+    with pytest.raises(ValueError, match=r"has 3 components of shape .* in the guide and 2 of"):
+        component_kl(make_pair(2)[0], guide, x)
+    with pytest.raises(ValueError, match=r"plates 'components' .dim -2. and 'data'"):
+        component_kl(*tiny_dsvae(), torch.rand(2, 5, 1, 8, 8))
+    with pytest.raises(ValueError, match="contains NaN"):
+        component_kl(model, guide, torch.full((2, 1, C, H, W), float("nan")))
