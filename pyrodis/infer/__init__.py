@@ -33,6 +33,12 @@ if TYPE_CHECKING:
     from pyrodis.infer.penalties import add_guide_penalty as add_guide_penalty
     from pyrodis.infer.reencoding import Reencoding as Reencoding
     from pyrodis.infer.settings import FitSettings as FitSettings
+    from pyrodis.infer.slow_learning import SlowLearning as SlowLearning
+    from pyrodis.infer.staged_training import fit_stages as fit_stages
+    from pyrodis.infer.stages import Stage as Stage
+    from pyrodis.infer.stages import individual_stages as individual_stages
+    from pyrodis.infer.stages import tandem_stages as tandem_stages
+    from pyrodis.infer.stages import together_stages as together_stages
     from pyrodis.infer.supervised import fit_supervised as fit_supervised
     from pyrodis.infer.total_correlation import TotalCorrelation as TotalCorrelation
     from pyrodis.infer.traversal import remove_latents as remove_latents
@@ -51,6 +57,8 @@ _HOMES = {
     "MutualInformation": "mutual_information",
     "NamedELBO": "elbo",
     "Reencoding": "reencoding",
+    "SlowLearning": "slow_learning",
+    "Stage": "stages",
     "Terms": "elbo",
     "TotalCorrelation": "total_correlation",
     "TrainingInterrupted": "interruption",
@@ -59,10 +67,14 @@ _HOMES = {
     "decode_exchanges": "evaluation",
     "exchange_scores": "evaluation",
     "factorization_gaps": "gaps",
+    "fit_stages": "staged_training",
     "fit_supervised": "supervised",
+    "individual_stages": "stages",
     "pair_table": "evaluation",
     "remove_latents": "traversal",
     "score_shown_frames": "hidden_frames",
+    "tandem_stages": "stages",
+    "together_stages": "stages",
     "train_judge": "judge",
 }
 

@@ -157,7 +157,8 @@ class NamedELBO(ELBO):
         """Return the terms per datum, and the number of data."""
         model_trace, guide_trace = self._get_trace(model, guide, args, kwargs)
         found: dict[str, tuple[torch.Tensor, float]] = {}
-        analytic, components = set(), {}
+        analytic: set[str] = set()
+        components: dict[str, torch.Tensor] = {}
         for name, site in sample_sites(model_trace).items():
             if is_factor(site):
                 _check_side(name, site, in_guide=False)

@@ -22,6 +22,7 @@ _NOT_COMPARED = ("training.num_workers", "training.checkpoint_minutes")
 _RESULTS = ("metrics.json", "pairs.csv", "figures/*.png", "figures/*.gif")
 _OWN_FILES = ("config.json", "weights.safetensors", "history.csv", "checkpoints/*.ckpt", *_RESULTS)
 _OWN_PATTERNS = ("logs/events.out.tfevents.*", ".*.tmp", "checkpoints/.*.tmp")
+_STAGES = tuple(f"stages/*/{pattern}" for pattern in _OWN_FILES + _OWN_PATTERNS)
 
 
 class RunDirectory:
@@ -29,7 +30,8 @@ class RunDirectory:
 
     ``config.json`` holds every setting, ``weights.safetensors`` the weights, ``checkpoints/last.ckpt`` and
     ``best.ckpt`` what continues the run and its best epoch, ``history.csv`` a row an epoch, ``logs/`` the same for
-    TensorBoard. Every file is written under a temporary name first.
+    TensorBoard, ``stages/`` a run directory a stage where a training has some. Every file is written under a temporary
+    name first.
 
     Args:
         path: The directory; it and its parents are made where they are missing.
@@ -81,7 +83,7 @@ class RunDirectory:
         """The directory of TensorBoard's files."""
         return self.path / "logs"
 
-    def files(self, patterns: Sequence[str] = _OWN_FILES + _OWN_PATTERNS) -> list[Path]:
+    def files(self, patterns: Sequence[str] = _OWN_FILES + _OWN_PATTERNS + _STAGES) -> list[Path]:
         """Return the files in the directory that a run may have written, or those of some patterns."""
         found = (file for pattern in patterns for file in self.path.glob(pattern))
         return sorted(file for file in found if file.is_file())
