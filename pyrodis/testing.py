@@ -219,10 +219,10 @@ def _check_factors(data: Any, factors: torch.Tensor) -> None:
         factors.dim() == 1 or factors.shape[:-1] == (frames,),
         f"factors must have shape (F) or (T, F) with T = {frames}, got {tuple(factors.shape)}",
     )
-    has_classes = torch.tensor([size is not None for size in sizes])
+    has_classes = torch.tensor([size is not None for size in sizes], dtype=torch.bool)
     _require(bool(has_classes.all()) or factors.is_floating_point(), "continuous factors must be floating point")
     classes, shares = factors[..., has_classes], factors[..., ~has_classes]
-    limits = torch.tensor([size for size in sizes if size is not None])
+    limits = torch.tensor([size for size in sizes if size is not None], dtype=torch.int64)
     _require(bool(((classes >= 0) & (classes < limits)).all()), f"factors must lie below {sizes}")
     _require(bool(((shares >= 0) & (shares <= 1)).all()), "continuous factors must lie in [0, 1]")
 

@@ -73,19 +73,47 @@ def accepted_uniforms(
         >>> bool((accepted_uniforms(("example", 0), 9, 2, lambda u: u[:, 0] > 0.5)[:, 0] > 0.5).all())
         True
     """
-    rows = torch.empty(num_rows, num, dtype=torch.float64)
-    pending = torch.arange(num_rows)
+    advice = "hold out more or less, or ask the motion for less"
+    return accepted_rows(key, torch.arange(num_rows), num, accepts, advice)
+
+
+def accepted_rows(
+    key: tuple[int | str, ...], rows: Tensor, num: int, accepts: Callable[[Tensor], Tensor], advice: str
+) -> Tensor:
+    """Return some rows of the table that :func:`accepted_uniforms` gives from its start.
+
+    Args:
+        key: As for :func:`counter_uniforms`.
+        rows: Which rows.
+        num: Numbers a row.
+        accepts: From float64 (N, num) to bool (N).
+        advice: What to do where rows are refused, for the message.
+
+    Shape:
+        rows: (N,), int64, not negative.
+
+    Returns:
+        float64 (N, num) in [0, 1).
+
+    Raises:
+        ValueError: If a row is still refused after 1,000 draws.
+
+    Example:
+        >>> rule = lambda u: u[:, 0] > 0.5
+        >>> part = accepted_rows(("example", 0), torch.tensor([7]), 2, rule, "accept more")
+        >>> torch.equal(part[0], accepted_uniforms(("example", 0), 9, 2, rule)[7])
+        True
+    """
+    found = torch.empty(len(rows), num, dtype=torch.float64)
+    pending = torch.arange(len(rows))
     for attempt in range(_MAX_ATTEMPTS):
-        drawn = counter_uniforms((*key, attempt), pending, num)
+        drawn = counter_uniforms((*key, attempt), rows[pending], num)
         accepted = accepts(drawn)
-        rows[pending[accepted]] = drawn[accepted]
+        found[pending[accepted]] = drawn[accepted]
         pending = pending[~accepted]
         if len(pending) == 0:
-            return rows
-    raise ValueError(
-        f"{len(pending)} of {num_rows} sequences were refused {_MAX_ATTEMPTS} times; "
-        "hold out more or less, or ask the motion for less"
-    )
+            return found
+    raise ValueError(f"{len(pending)} of {len(rows)} sequences were refused {_MAX_ATTEMPTS} times; {advice}")
 
 
 def check_seed(seed: int) -> int:
