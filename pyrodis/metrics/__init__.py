@@ -23,9 +23,16 @@ from pyrodis.metrics.inception import inception_scores
 from pyrodis.metrics.lag import centroid_lag, disc_centroid, lag_of_paths
 from pyrodis.metrics.mig import mig, mutual_information_matrix
 from pyrodis.metrics.paired import paired_difference
+from pyrodis.metrics.presence import dominance, presence_auroc
 from pyrodis.metrics.probes import probe_accuracy
 from pyrodis.metrics.regions import region_errors, region_errors_by_item
 from pyrodis.metrics.score import Score, mean_score, proportion_score
+from pyrodis.metrics.segmentation import (
+    adjusted_rand_index,
+    adjusted_rand_index_by_scene,
+    mask_iou,
+    owner_accuracy,
+)
 from pyrodis.metrics.similarity import cosine_auc, cosine_similarities
 from pyrodis.metrics.swap import class_histogram, histogram_entropy, two_sided_scores, two_sided_wanted
 
@@ -34,6 +41,8 @@ __all__ = [
     "Score",
     "active_units",
     "activity",
+    "adjusted_rand_index",
+    "adjusted_rand_index_by_scene",
     "assign_latents",
     "bimodality",
     "centroid_lag",
@@ -42,6 +51,7 @@ __all__ = [
     "cosine_similarities",
     "dci",
     "disc_centroid",
+    "dominance",
     "eigenvalue_memory",
     "explained_by_groups",
     "factor_accuracies",
@@ -55,10 +65,13 @@ __all__ = [
     "lag_one_correlation",
     "latent_correlation",
     "latent_factor_correlation",
+    "mask_iou",
     "mean_score",
     "mig",
     "mutual_information_matrix",
+    "owner_accuracy",
     "paired_difference",
+    "presence_auroc",
     "probe_accuracy",
     "proportion_score",
     "region_errors",
