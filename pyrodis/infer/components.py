@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.distributions import kl_divergence
@@ -64,10 +66,11 @@ def component_kl(model: nn.Module, guide: nn.Module, x: torch.Tensor, site: str 
                 f"site '{site}' has {ours.batch_shape[0]} components of shape {tuple(ours.event_shape)} in the guide "
                 f"and {wanted} of {tuple(theirs.event_shape)} in the model; build both with the same sizes"
             )
-        return kl_divergence(ours, theirs).mT
+        kl: torch.Tensor = kl_divergence(ours, theirs)
+        return kl.mT
 
 
-def _site(program: nn.Module, name: str, **arguments: object) -> dict[str, object]:
+def _site(program: nn.Module, name: str, **arguments: Any) -> Any:
     sites = latent_sites(get_trace(program, **arguments))
     if name not in sites:
         raise ValueError(f"site must name a latent site of both programs, {sorted(sites)}, got '{name}'")

@@ -143,7 +143,8 @@ class StridedDecoder(nn.Module):
         layers: list[nn.Module] = []
         for i, outputs in enumerate((*self.widths[1:], self.frame_shape[0])):
             last = i == len(self.widths) - 1
-            odd = tuple(1 - size % 2 for size in sizes[i + 1])  # of the two sizes that halve to one, which
+            height, width = sizes[i + 1]
+            odd = (1 - height % 2, 1 - width % 2)  # which of the two sizes that halve to one
             bias = last or not batch_norm
             layers.append(nn.ConvTranspose2d(self.widths[i], outputs, 3, 2, 1, output_padding=odd, bias=bias))
             if not last:
@@ -175,10 +176,12 @@ class StridedDecoder(nn.Module):
 def _check_frame_shape(frame_shape: Sequence[int]) -> tuple[int, int, int]:
     if not isinstance(frame_shape, Sequence) or not all(type(size) is int for size in frame_shape):
         raise TypeError(f"frame_shape must be three whole numbers (C, H, W), got {frame_shape!r}")
-    shape = tuple(frame_shape)
-    if len(shape) != 3 or min(shape) < 1:
-        raise ValueError(f"frame_shape must be three positive sizes (C, H, W), got {shape}; pass (1, 28, 56), say")
-    return shape  # type: ignore[return-value]
+    if len(frame_shape) != 3 or min(frame_shape) < 1:
+        raise ValueError(
+            f"frame_shape must be three positive sizes (C, H, W), got {tuple(frame_shape)}; pass (1, 28, 56), say"
+        )
+    channels, height, width = frame_shape
+    return channels, height, width
 
 
 def _check_widths(widths: Sequence[int]) -> tuple[int, ...]:

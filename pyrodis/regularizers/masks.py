@@ -56,4 +56,4 @@ def mask_entropy_penalty(masks: torch.Tensor, floor: float = 1e-6) -> torch.Tens
         )
     log_masks = masks.clamp_min(torch.finfo(masks.dtype).tiny).log()  # at 0 finite, and times 0: no other value changes
     entropy = -(masks * log_masks).sum(-3).mean((-2, -1)) / math.log(num_components)
-    return -entropy.clamp(floor, 1.0).log()
+    return entropy.clamp(floor, 1.0).reciprocal().log()
