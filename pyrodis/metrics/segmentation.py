@@ -152,7 +152,7 @@ def mask_iou(
         )
     if len(type_names) != num_components or len(set(type_names)) != num_components:
         raise ValueError(f"type_names must be {num_components} different names, got {tuple(type_names)}; name each")
-    counted = truth[:, :-1].any(axis=1) if foreground else np.ones_like(truth[:, 0])
+    counted = np.asarray((truth[:, :-1] if foreground else np.ones_like(truth)).any(axis=1))
     owned = weights.argmax(axis=1)
     scores = {}
     for number, name in enumerate(type_names):
