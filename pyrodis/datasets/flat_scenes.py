@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Final, final
 
 import torch
@@ -15,7 +16,7 @@ from pyrodis.datasets.compositor import wrap_index
 from pyrodis.datasets.item_sources import check_types
 from pyrodis.datasets.item_table import types_at
 from pyrodis.datasets.scenes import check_counts, check_names
-from pyrodis.datasets.streams import accepted_rows, check_seed, check_split
+from pyrodis.datasets.streams import accepted_rows, check_seed, check_split, counter_uniforms
 from pyrodis.ops.checks import check_positive_int
 
 FLAT_SHAPES: Final = ("square", "ellipse", "heart")
@@ -37,6 +38,7 @@ _GRAYS: Final = (0, 128)  # of the background, in 255ths
 _MIN_PIXELS: Final = 30
 _PER_SLOT: Final = 6
 _MAX_SHAPES: Final = 6
+_ADVICE: Final = "ask for fewer shapes, they hide each other"
 _TRIED_AT_ONCE: Final = 256
 _DRAWN_AT_ONCE: Final = 16
 
@@ -45,10 +47,10 @@ _DRAWN_AT_ONCE: Final = 16
 class FlatScenes(Dataset[dict[str, Tensor]]):
     """Squares, ellipses and hearts of eight colors on plain gray, 64 x 64, the later before the earlier.
 
-    The number of shapes is uniform, and so are type, color, radius (7 to 12 pixels of the circle around it), rotation
-    and place of each, wholly within the frame, and the gray of the background (0 to 128 of 255). Pixels are not
-    smoothed: each has the color of the last shape on its center. A scene is drawn again as a whole until all colors
-    differ and at least 30 pixels of each shape are visible. Image i is a function of (seed, split, i), whatever
+    The number of shapes is uniform. Type, color, radius (7 to 12 pixels, of the circle around it), rotation and place,
+    wholly within the frame, of each and the gray of the background (0 to 128 of 255) are drawn uniformly, and again for
+    the whole scene until all colors differ and at least 30 pixels of each shape are visible. Pixels are not smoothed:
+    each has the color of the last shape on its center. Image i is a function of (seed, split, i), whatever
     `num_images` is.
 
     A type is its number in `types`, whatever `items` is, so that data sets of fewer types, for training in stages, name
@@ -156,17 +158,21 @@ class FlatScenes(Dataset[dict[str, Tensor]]):
         return [{key: value[i] for key, value in batch.items()} for i in range(len(indices))]
 
     def _drawn(self, rows: Tensor) -> Tensor:
-        """The accepted numbers of some images, drawn when they are first asked for: float64 (B, U)."""
+        """Number of objects and accepted numbers of images, drawn when they are first asked for: float64 (B, U)."""
         new = rows[self._uniforms[rows, 0].isnan()].unique()
-        key = (_VERSION, self.seed, self.split, *self.num_objects, *self.types, *self.items)
-        for part in new.split(_TRIED_AT_ONCE):
-            self._uniforms[part] = accepted_rows(
-                key, part, self._uniforms.shape[1], self._accepts, "ask for fewer shapes, they hide each other"
-            )
+        key: tuple[int | str, ...] = (_VERSION, self.seed, self.split, *self.num_objects, *self.types, *self.items)
+        low, high = self.num_objects
+        share = counter_uniforms((*key, "number"), new, 1)[:, 0]
+        for number in range(low, high + 1):  # apart, so that a number is not rarer for being harder to place
+            for part in new[low + (share * (high - low + 1)).long() == number].split(_TRIED_AT_ONCE):
+                accepts = partial(self._accepts, number)
+                drawn = accepted_rows(key, part, self._uniforms.shape[1] - 1, accepts, _ADVICE)
+                self._uniforms[part] = _numbered(number, drawn)
         return self._uniforms[rows]
 
-    def _accepts(self, uniforms: Tensor) -> Tensor:
+    def _accepts(self, number: int, drawn: Tensor) -> Tensor:
         """Whether colors differ and enough of each shape is visible: (B, U) to bool (B)."""
+        uniforms = _numbered(number, drawn)
         filled, (_, colors, *_) = self._split(uniforms)
         colors = (colors * len(FLAT_COLORS)).long()
         alike = (colors.unsqueeze(1) == colors.unsqueeze(2)) & filled.unsqueeze(1) & filled.unsqueeze(2)
@@ -177,12 +183,10 @@ class FlatScenes(Dataset[dict[str, Tensor]]):
 
     def _split(self, uniforms: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Which slots are filled, bool (B, M); type, color, radius, angle, x and y of each, float64 (B, M)."""
-        low, high = self.num_objects
-        count = low + (uniforms[:, :1] * (high - low + 1)).long()
-        kinds, colors, sizes, turns, *places = uniforms[:, 2:].unflatten(1, (high, _PER_SLOT)).unbind(-1)
+        kinds, colors, sizes, turns, *places = uniforms[:, 2:].unflatten(1, (self.num_slots, _PER_SLOT)).unbind(-1)
         radii = _RADII[0] + (_RADII[1] - _RADII[0]) * sizes
         middle = [radii + (_SIZE - 2 * radii) * place for place in places]
-        return torch.arange(high) < count, [kinds, colors, radii, 2 * math.pi * turns, *middle]
+        return torch.arange(self.num_slots) < uniforms[:, :1], [kinds, colors, radii, 2 * math.pi * turns, *middle]
 
     def _factors(self, uniforms: Tensor) -> Tensor:
         filled, (kinds, colors, *_) = self._split(uniforms)
@@ -241,3 +245,8 @@ def flat_shape_masks(shapes: Tensor, geometry: Tensor) -> Tensor:
 def _one_hot(owners: Tensor, num_slots: int) -> Tensor:
     """Masks bool (B, M + 1, H, W) of owners (B, H, W)."""
     return owners.unsqueeze(1) == torch.arange(num_slots + 1).view(-1, 1, 1)
+
+
+def _numbered(number: int, drawn: Tensor) -> Tensor:
+    """Puts the number of objects before the random numbers of scenes: (B, U) to (B, 1 + U)."""
+    return torch.cat([torch.full_like(drawn[:, :1], number), drawn], 1)

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final, final
+from typing import Any, Final, final
 
 import numpy as np
 import torch
@@ -229,7 +229,7 @@ def _records(path: Path) -> Iterator[bytes]:
             while header := file.read(12):
                 (length,) = struct.unpack("<Q", _all_of(header, 12)[:8])
                 if length > _MAX_RECORD:
-                    raise ValueError(f"a record of {length} bytes")
+                    raise OSError(f"it has a record of {length} bytes")
                 yield _read(file, length)
                 _read(file, 4)
     except (OSError, EOFError, zlib.error, struct.error) as error:
@@ -238,7 +238,7 @@ def _records(path: Path) -> Iterator[bytes]:
         ) from error
 
 
-def _read(file: IO[bytes], length: int) -> bytes:
+def _read(file: gzip.GzipFile, length: int) -> bytes:
     return _all_of(file.read(length), length)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Final, final
 
 import torch
@@ -16,7 +17,7 @@ from pyrodis.datasets.item_sources import check_types
 from pyrodis.datasets.item_table import types_at
 from pyrodis.datasets.scene_drawing import CAMERA, PITCH, VIEW, render_scene, scene_masks, sphere_edges
 from pyrodis.datasets.solids import BOUNDS, SHAPES, SceneObjects, Solids
-from pyrodis.datasets.streams import accepted_rows, check_seed, check_split
+from pyrodis.datasets.streams import accepted_rows, check_seed, check_split, counter_uniforms
 from pyrodis.ops.checks import check_positive_int
 
 _VERSION: Final = "scenes 1"
@@ -27,6 +28,7 @@ _DEPTHS: Final = (-3.0, 4.0)  # of the objects' middles, away from the camera
 _VIEW_SIZE: Final = 64  # visible pixels are counted in frames of this size
 _MIN_PIXELS: Final = 30
 _PER_SLOT: Final = 7
+_ADVICE: Final = "ask for fewer objects, there is no room for so many"
 _TRIED_AT_ONCE: Final = 16
 _NUM_COLORS: Final = 8
 
@@ -35,11 +37,12 @@ _NUM_COLORS: Final = 8
 class Scenes(Dataset[dict[str, Tensor]]):
     """Spheres, cylinders and cubes on a gray plane, with occlusion, shadows, eight colors and two materials.
 
-    The number of objects is uniform, and so are type, color, material (matt, shiny), size (small, large: radii of .45
-    and .75) and the rotation of each. Places are uniform in depth, then in width. A scene is drawn again as a whole
-    until no two objects are closer than .15 on the ground, all lie wholly within the frame, and of each at least 30
-    pixels of a frame of 64 x 64 are visible (a small sphere in the middle has 58). Image i is a function of (seed,
-    split, i), whatever `num_images` is; the size and the color of the frames change nothing else.
+    The number of objects is uniform. Type, color, material (matt, shiny), size (small, large: radii of .45 and .75),
+    rotation and place (in depth, then in width) of each are drawn uniformly, and again for the whole scene until no two
+    objects are closer than .15 on the ground, all lie wholly within the frame, and of each at least 30 pixels of a
+    frame of 64 x 64 are visible (a small sphere in the middle has 58), so that large objects are rarer among many.
+    Image i is a function of (seed, split, i), whatever `num_images` is; the size and the color of the frames change
+    nothing else.
 
     A type is its number in `types`, whatever `items` is, so that data sets of fewer types, for training in stages, name
     a type alike.
@@ -151,20 +154,22 @@ class Scenes(Dataset[dict[str, Tensor]]):
         return [{key: value[i] for key, value in batch.items()} for i in range(len(indices))]
 
     def _drawn(self, rows: Tensor) -> Tensor:
-        """The accepted numbers of some images, drawn when they are first asked for: float64 (B, U)."""
+        """Number of objects and accepted numbers of images, drawn when they are first asked for: float64 (B, U)."""
         new = rows[self._uniforms[rows, 0].isnan()].unique()
-        key = (_VERSION, self.seed, self.split, *self.num_objects, *self.types, *self.items)
-        for part in new.split(_TRIED_AT_ONCE):
-            self._uniforms[part] = accepted_rows(
-                key, part, self._uniforms.shape[1], self._accepts, "ask for fewer objects, there is no room for so many"
-            )
+        key: tuple[int | str, ...] = (_VERSION, self.seed, self.split, *self.num_objects, *self.types, *self.items)
+        low, high = self.num_objects
+        share = counter_uniforms((*key, "number"), new, 1)[:, 0]
+        for number in range(low, high + 1):  # apart, so that a number is not rarer for being harder to place
+            for part in new[low + (share * (high - low + 1)).long() == number].split(_TRIED_AT_ONCE):
+                accepts = partial(self._accepts, number)
+                drawn = accepted_rows(key, part, self._uniforms.shape[1] - 1, accepts, _ADVICE)
+                self._uniforms[part] = _numbered(number, drawn)
         return self._uniforms[rows]
 
     def _split(self, uniforms: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Which slots are filled, bool (B, M), and the numbers of each kind, float64 (B, M)."""
-        low, high = self.num_objects
-        count = low + (uniforms[:, :1] * (high - low + 1)).long()
-        return torch.arange(high) < count, list(uniforms[:, 1:].unflatten(1, (high, _PER_SLOT)).unbind(-1))
+        parts = uniforms[:, 1:].unflatten(1, (self.num_slots, _PER_SLOT)).unbind(-1)
+        return torch.arange(self.num_slots) < uniforms[:, :1], list(parts)
 
     def _factors(self, uniforms: Tensor) -> Tensor:
         filled, (kinds, colors, materials, sizes, *_) = self._split(uniforms)
@@ -194,9 +199,9 @@ class Scenes(Dataset[dict[str, Tensor]]):
             shiny=materials >= 0.5,
         )
 
-    def _accepts(self, uniforms: Tensor) -> Tensor:
+    def _accepts(self, number: int, drawn: Tensor) -> Tensor:
         """Which scenes keep their objects apart, within the frame and visible: (B, U) to bool (B)."""
-        objects = self._objects(uniforms)
+        objects = self._objects(_numbered(number, drawn))
         accepted = _apart(objects) & _in_frame(objects)
         seen = scene_masks(objects[accepted], size=_VIEW_SIZE)[:, :-1].sum((-1, -2))
         empty = objects.shapes[accepted] < 0
@@ -267,3 +272,8 @@ def _in_frame(objects: SceneObjects) -> Tensor:
     solids = Solids(objects)
     outside = (sphere_edges(solids.centers, solids.bounds).abs() >= 1).flatten(0, 1).any(0)
     return torch.zeros(len(objects.shapes)).index_add_(0, solids.scenes, outside.float()) == 0
+
+
+def _numbered(number: int, drawn: Tensor) -> Tensor:
+    """Puts the number of objects before the random numbers of scenes: (B, U) to (B, 1 + U)."""
+    return torch.cat([torch.full_like(drawn[:, :1], number), drawn], 1)
