@@ -104,7 +104,9 @@ def test_skips_scenes_and_knows_what_it_read(tmp_path: Path) -> None:
 def test_refuses_files_that_are_not_there_or_broken(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tfrecords", TINY)
     content = path.read_bytes()
-    with pytest.raises(FileNotFoundError, match=r"there is no file .*nothing; download it as https://github.com/google"):
+    with pytest.raises(
+        FileNotFoundError, match=r"there is no file .*nothing; download it as https://github.com/google"
+    ):
         ObjectRecords(tmp_path / "nothing", TINY)
     with pytest.raises(ValueError, match="must hold 6 scenes, got 5; ask for fewer"):
         ObjectRecords(path, TINY, num_images=6, size=8)
