@@ -73,6 +73,7 @@ SHARED: dict[str, Any] = {
     "latent_dim": 4,
     "scale": 0.1,
     "beta": 1.0,
+    "kl_cooldown": 2.0,
     "penalty_weight": None,
     "num_train": 8000,
     "batch_size": 16,
@@ -119,6 +120,13 @@ def make_parser() -> argparse.ArgumentParser:
     option("--latent-dim", type=int, help="dimensions of each z_t (default: 4)")
     option("--scale", type=float, help="standard deviation of a pixel (default: 0.1)")
     option("--beta", type=float, help="weight of the KL terms (default: 1)")
+    option(
+        "--kl-cooldown",
+        type=float,
+        metavar="EPOCHS",
+        help="epochs over which the weight of the KL falls from 10,000 times its value: latents open one by one "
+        "(default: 2)",
+    )
     option(
         "--penalty-weight",
         type=float,
@@ -167,7 +175,9 @@ def make_pair(options: argparse.Namespace, method: str, data: Any) -> tuple[Any,
     if method == "slow-vae":
         return BetaVAE(decoder, LaplacePrior(dim, weight_of(options, method)), likelihood, dim, num_frames), guide
     learned = method in ("dynamics", "mean-field", "lstm", "basis")
-    return BetaVAE(decoder, DynamicsPrior(dim) if learned else StandardPrior(dim), likelihood, dim, num_frames), guide
+    return BetaVAE(
+        decoder, DynamicsPrior(dim, learn_scale=True) if learned else StandardPrior(dim), likelihood, dim, num_frames
+    ), guide
 
 
 def weight_of(options: argparse.Namespace, method: str) -> float:
@@ -290,11 +300,13 @@ def fit(options: argparse.Namespace, method: str, data: dict[str, Any]) -> tuple
     from pyrodis import plotting
 
     model, guide = make_pair(options, method, data["train"])
+    sites = ("z", "eigenvalues") if method in LATENT else ("z",)
     settings = FitSettings(
         num_epochs=options.num_epochs,
         batch_size=options.batch_size,
         learning_rate=options.learning_rate,
-        kl_weights=dict.fromkeys(("z", "eigenvalues") if method in LATENT else ("z",), options.beta),
+        kl_weights=dict.fromkeys(sites, options.beta),
+        kl_cooldown_epochs=dict.fromkeys(sites, options.kl_cooldown) if options.kl_cooldown else {},
         precision=options.precision,
         device=options.device,
         seed=options.seed,

@@ -24,10 +24,12 @@ class DynamicsPrior(nn.Module):
     $$p(z_{1:T}) = \mathcal N(z_1; 0, s^2 I) \prod_{t=2}^{T} \prod_i \mathcal N\bigl(z_t^{(i)};
     \lambda_i z_{t-1}^{(i)}, (1 - \lambda_i^2) s^2\bigr), \qquad \lambda_i = (1 - 10^{-6}) \tanh(g\, a_i)$$
 
-    Every frame by itself is normal with standard deviation s, whatever the eigenvalues: so they cannot be traded for
-    the size of the codes, and only what successive frames have to do with each other moves them. Here is where
-    eigenvalues can be learned from data at all; those of a guide alone, under a prior without them, follow the prior.
-    A dimension that stays goes to 1, one that moves to its correlation with the frame before.
+    Every frame by itself is normal with standard deviation s, whatever the eigenvalues: only what successive frames
+    have to do with each other moves them. Here is where eigenvalues can be learned from data at all; those of a guide
+    alone, under a prior without them, follow the prior. A dimension that stays goes to 1, one that moves to its
+    correlation with the frame before: exactly where s is the standard deviation of its codes. Codes that are wider than
+    a fixed s, which one term of T resists, have a smaller eigenvalue. With `learn_scale` every dimension has an s of
+    its own that is learned along, so that eigenvalues do not depend on the size of the codes, and that size is free.
 
     g, the gain, is for the optimizer: from 0.9 to 0.9999 a hyperbolic tangent needs its argument at 4.95 instead of
     1.47, and steps of Adam are of the size of the learning rate, whatever the gradient. With 1e-3 and g = 1 that alone
@@ -36,8 +38,9 @@ class DynamicsPrior(nn.Module):
     Args:
         dynamic_dim: D.
         initial_eigenvalue: lambda of all dimensions where training starts, above -1 and below 1.
-        scale: s, fixed.
+        scale: s; where training starts, if it is learned.
         gain: g.
+        learn_scale: Whether s is a parameter, one a dimension.
 
     Raises:
         TypeError: If the size is not an int or another argument is no number.
@@ -53,14 +56,22 @@ class DynamicsPrior(nn.Module):
     """
 
     def __init__(
-        self, dynamic_dim: int, initial_eigenvalue: float = 0.9, scale: float = 1.0, gain: float = 10.0
+        self,
+        dynamic_dim: int,
+        initial_eigenvalue: float = 0.9,
+        scale: float = 1.0,
+        gain: float = 10.0,
+        learn_scale: bool = False,
     ) -> None:
         super().__init__()
         self.dynamic_dim = check_positive_int("dynamic_dim", dynamic_dim)
         self.initial_eigenvalue = check_eigenvalue("initial_eigenvalue", initial_eigenvalue)
         self.scale = check_positive_number("scale", scale)
         self.gain = check_positive_number("gain", gain)
+        self.learn_scale = learn_scale
         self.raw = nn.Parameter(torch.full((dynamic_dim,), math.atanh(self.initial_eigenvalue) / self.gain))
+        if learn_scale:
+            self.log_scale = nn.Parameter(torch.full((dynamic_dim,), math.log(self.scale)))
 
     @property
     def eigenvalues(self) -> torch.Tensor:
@@ -78,7 +89,8 @@ class DynamicsPrior(nn.Module):
         """
         eigenvalues = self.eigenvalues
         loc = eigenvalues.new_zeros(check_positive_int("num_frames", num_frames), self.dynamic_dim)
-        return GaussMarkovNormal(loc, torch.full_like(loc, self.scale), eigenvalues.expand(num_frames - 1, -1))
+        scale = self.log_scale.exp().expand_as(loc) if self.learn_scale else torch.full_like(loc, self.scale)
+        return GaussMarkovNormal(loc, scale, eigenvalues.expand(num_frames - 1, -1))
 
 
 class LinearDynamicsPrior(nn.Module):

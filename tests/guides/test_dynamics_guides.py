@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import kl_divergence
 
 import pyrodis
+from pyrodis.distributions import GaussMarkovNormal
 from pyrodis.guides import (
     BasisTransition,
     DeltaGuide,
@@ -253,6 +254,29 @@ def test_eigenvalues_move_by_steps_of_the_optimizer() -> None:
         optimizer.step()
     assert bool((prior.eigenvalues > 0.9999).all())
     assert bool(prior.raw.isfinite().all())
+
+
+@pytest.mark.parametrize("learn_scale", [False, True])
+def test_a_learned_scale_keeps_eigenvalues_from_paying_for_wide_codes(learn_scale: bool) -> None:
+    """Codes three times as wide as s: with a learned s the eigenvalue is their correlation, with a fixed one less."""
+    torch.manual_seed(0)
+    z = GaussMarkovNormal(torch.zeros(20, 1), torch.full((20, 1), 3.0), torch.full((19, 1), 0.98)).sample((2000,))
+    prior = DynamicsPrior(1, learn_scale=learn_scale)
+    optimizer = torch.optim.LBFGS(prior.parameters(), max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = -prior(20).log_prob(z).mean()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)  # type: ignore[arg-type]
+    found = float(prior.eigenvalues.detach())
+    if learn_scale:
+        assert found == pytest.approx(0.98, abs=0.002)
+        assert float(prior.log_scale.detach().exp()) == pytest.approx(3.0, rel=0.05)
+    else:
+        assert found < 0.95
 
 
 @pytest.mark.parametrize("size", [1e-3, 1.0, 30.0, 1e3])
