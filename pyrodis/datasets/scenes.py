@@ -15,8 +15,8 @@ from torch.utils.data import Dataset
 from pyrodis.datasets.compositor import wrap_index
 from pyrodis.datasets.item_sources import check_types
 from pyrodis.datasets.item_table import types_at
-from pyrodis.datasets.scene_drawing import CAMERA, PITCH, VIEW, render_scene, scene_masks, sphere_edges
-from pyrodis.datasets.solids import BOUNDS, SHAPES, SceneObjects, Solids
+from pyrodis.datasets.scene_drawing import CAMERA, PITCH, VIEW, render_scene, scene_masks
+from pyrodis.datasets.solids import BOUNDS, SHAPES, SceneObjects
 from pyrodis.datasets.streams import accepted_rows, check_seed, check_split, counter_uniforms
 from pyrodis.ops.checks import check_positive_int
 
@@ -38,9 +38,10 @@ class Scenes(Dataset[dict[str, Tensor]]):
     """Spheres, cylinders and cubes on a gray plane, with occlusion, shadows, eight colors and two materials.
 
     The number of objects is uniform. Type, color, material (matt, shiny), size (small, large: radii of .45 and .75),
-    rotation and place (in depth, then in width) of each are drawn uniformly, and again for the whole scene until no two
-    objects are closer than .15 on the ground, all lie wholly within the frame, and of each at least 30 pixels of a
-    frame of 64 x 64 are visible (a small sphere in the middle has 58), so that large objects are rarer among many.
+    rotation and place of each are drawn uniformly, and again for the whole scene until no two objects are closer than
+    .15 on the ground and at least 30 pixels of each, in a frame of 64 x 64, are visible (a small sphere in the middle
+    has 58), so that large objects are rarer among many. Places are uniform in depth, then across those where an object
+    lies wholly within the frame.
     Image i is a function of (seed, split, i), whatever `num_images` is; the size and the color of the frames change
     nothing else.
 
@@ -189,7 +190,7 @@ class Scenes(Dataset[dict[str, Tensor]]):
         y = _DEPTHS[0] + (_DEPTHS[1] - _DEPTHS[0]) * away
         depth = math.cos(PITCH) * (y - CAMERA[1]) + math.sin(PITCH) * (CAMERA[2] - radii)
         bounds = radii * torch.tensor(BOUNDS, dtype=torch.float64)[shapes]
-        x = (2 * across - 1) * (VIEW * depth - 1.1 * bounds)
+        x = (2 * across - 1) * (VIEW * depth - 1.1 * bounds)  # wholly within the frame
         return SceneObjects(
             shapes=shapes.masked_fill(~filled, -1),
             positions=torch.stack([x, y], -1).float() * filled.unsqueeze(-1),
@@ -200,9 +201,9 @@ class Scenes(Dataset[dict[str, Tensor]]):
         )
 
     def _accepts(self, number: int, drawn: Tensor) -> Tensor:
-        """Which scenes keep their objects apart, within the frame and visible: (B, U) to bool (B)."""
+        """Which scenes keep their objects apart and visible: (B, U) to bool (B)."""
         objects = self._objects(_numbered(number, drawn))
-        accepted = _apart(objects) & _in_frame(objects)
+        accepted = _apart(objects)
         seen = scene_masks(objects[accepted], size=_VIEW_SIZE)[:, :-1].sum((-1, -2))
         empty = objects.shapes[accepted] < 0
         accepted[accepted.clone()] = ((seen >= _MIN_PIXELS) | empty).all(1)
@@ -265,13 +266,6 @@ def _apart(objects: SceneObjects) -> Tensor:
     empty = objects.shapes < 0
     free = empty.unsqueeze(1) | empty.unsqueeze(2) | torch.eye(empty.shape[1], dtype=torch.bool)
     return ((distances > least) | free).flatten(1).all(1)
-
-
-def _in_frame(objects: SceneObjects) -> Tensor:
-    """Whether the spheres around all objects of a scene lie within the frame: bool (B)."""
-    solids = Solids(objects)
-    outside = (sphere_edges(solids.centers, solids.bounds).abs() >= 1).flatten(0, 1).any(0)
-    return torch.zeros(len(objects.shapes)).index_add_(0, solids.scenes, outside.float()) == 0
 
 
 def _numbered(number: int, drawn: Tensor) -> Tensor:

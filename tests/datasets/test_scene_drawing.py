@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pyrodis.datasets import SCENE_COLORS, SceneObjects, place_objects, render_scene, scene_masks
 from pyrodis.datasets.scene_drawing import CAMERA, LIGHT, PITCH, VIEW, sphere_edges
+from pyrodis.datasets.solids import Solids
 
 CROWD = "f9493ef0964392bf"  # the first bytes of the sha256 of a picture
 
@@ -173,6 +174,27 @@ def test_an_object_in_the_shadow_of_another_is_darker_and_the_other_is_not() -> 
     first = render_scene(place_objects(["cylinder"], [(0.0, 0.0)], radii=[0.7], colors=[1]), size=128)[0].mean(0)
     deep = front & ~torch.nn.functional.max_pool2d((~front).float()[None], 3, 1, 1)[0].bool()
     assert torch.equal(together[deep], first[deep])
+
+
+def test_normals_point_out_of_lids_walls_and_faces() -> None:
+    angle, half = 0.4, math.sqrt(0.5)
+    solids = Solids(
+        place_objects(["sphere", "cylinder", "cube"], [(1.0, 2.0)] * 3, radii=[2.0] * 3, rotations=[angle] * 3)
+    )
+    turned = (math.cos(angle), math.sin(angle), 0.0)
+    cases = [
+        (0, (0.6, 0.0, 0.8), (0.6, 0.0, 0.8)),
+        (1, (0.3, -0.2, 1.0), (0.0, 0.0, 1.0)),
+        (1, (0.6, -0.8, 0.5), (0.6, -0.8, 0.0)),
+        (1, (0.0, 1.0, 0.99), (0.0, 1.0, 0.0)),
+        (2, (0.1, 0.2, half), (0.0, 0.0, 1.0)),
+        (2, tuple(half * t for t in turned), turned),
+        (2, tuple(-half * t for t in turned), tuple(-t for t in turned)),
+    ]
+    which = torch.tensor([case[0] for case in cases])
+    points = solids.centers[:, which] + 2 * torch.tensor([case[1] for case in cases]).T
+    wanted = torch.tensor([case[2] for case in cases]).T
+    assert torch.allclose(solids.normals(which, points), wanted, atol=1e-5)
 
 
 def test_metal_has_a_highlight_and_matt_has_none() -> None:

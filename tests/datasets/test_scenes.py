@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from pyrodis.datasets import FLAT_COLORS, FLAT_SHAPES, FlatScenes, Scenes, flat_shape_masks, hold_out, type_masks
+from pyrodis.datasets.scene_drawing import sphere_edges
+from pyrodis.datasets.solids import Solids
 from pyrodis.testing import check_dataset
 
 NUM = 40
@@ -101,6 +103,17 @@ def test_objects_lie_wholly_within_the_frame(make: Make) -> None:
     assert int(share.max()) <= 3  # a shape may touch the border, not be cut by it
 
 
+def test_the_outermost_places_of_solid_objects_lie_within_the_frame() -> None:
+    data = Scenes(num_images=1, num_objects=(1, 1))
+    grid = torch.cartesian_prod(*[torch.tensor([0.0, 0.5, 1 - 1e-9], dtype=torch.float64)] * 4)
+    kinds, sizes, across, away = grid.T
+    half = torch.full_like(kinds, 0.5)
+    objects = data._objects(torch.stack([1 + 0 * half, kinds, half, half, sizes, half, across, away], 1))
+    solids = Solids(objects)
+    assert float(sphere_edges(solids.centers, solids.bounds).abs().max()) < 1
+    assert len(solids.shapes.unique()) == 3
+
+
 def test_solid_objects_keep_their_distance() -> None:
     data = Scenes(num_images=NUM)
     radii = torch.tensor([0.45, 0.75, 0.0])[data.factors[:, -4:]]
@@ -157,8 +170,12 @@ def test_flat_pixels_have_the_color_of_their_owner() -> None:
         background = item["x"][0][:, item["masks"][0, -1]]
         assert len(background.unique()) == 1
         assert 0 <= float(background[0, 0]) <= 128 / 255
+
+
+def test_flat_shapes_of_a_scene_have_different_colors() -> None:
+    for types, colors in FlatScenes(num_images=200).factors.unflatten(1, (2, 4)).unbind(0):
         filled = colors[types < 3].tolist()
-        assert len(set(filled)) == len(filled)
+        assert len(set(filled)) == len(filled) >= 2
 
 
 def test_the_later_flat_shape_hides_the_earlier() -> None:
