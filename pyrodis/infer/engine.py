@@ -111,8 +111,11 @@ class Engine(lightning.LightningModule):
 
     def kl_weights(self, step: int) -> dict[str, float]:
         """The KL weight of each site at a step."""
-        factors = {site: kl_factor(self.settings, step, self.steps_per_epoch, site) for site in self.full_weights}
+        factors = self._kl_factors(step)
         return {site: weight * factors[site] for site, weight in self.full_weights.items()}
+
+    def _kl_factors(self, step: int) -> dict[str, float]:
+        return {site: kl_factor(self.settings, step, self.steps_per_epoch, site) for site in self.full_weights}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """One Adam over all parameters of model and guide, each once; a group a component where these learn slower."""
@@ -154,7 +157,9 @@ class Engine(lightning.LightningModule):
         """Return the objective of a batch, nats per datum."""
         names, values, total = self._terms(batch)
         self._measured = (names, values)
-        return total
+        # What all sites cool down by is taken out of the objective. Adam's step is the same, but it would remember the
+        # large gradients of what only the KL moves, such as a prior, and keep its steps small long after.
+        return total / max(1.0, min(self._kl_factors(self.state.step).values()))
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Stop at a value that is not finite, before it reaches a weight; clip the gradient."""

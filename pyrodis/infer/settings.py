@@ -44,7 +44,8 @@ class FitSettings:
         kl_warmup_epochs: Epochs over which all KL weights rise; 0 for none. Or latent site name to the epochs of that
             site; a site that is not named has none.
         kl_cooldown_epochs: Latent site name to the epochs, or the part of one, over which its KL weight falls. Such a
-            site says nothing at first, so what it shares with the others is theirs when it begins to speak.
+            site says nothing at first, so what it shares with the others is theirs when it begins to speak. Where all
+            sites cool down, what their factors have in common divides the objective that is differentiated instead.
         analytic: Use the closed form of each KL that has one, rather than its estimate from the drawn latents.
         precision: ``"32-true"``, or ``"bf16-mixed"`` for bfloat16 autocast.
         device: ``"auto"`` (a CUDA device where there is one), ``"cpu"`` or ``"cuda"``.

@@ -317,6 +317,19 @@ def test_warmups_of_single_sites() -> None:
         fit(model, guide, torch.rand(3, 5, 1, 8, 8), settings=FitSettings(kl_warmup_epochs={"g": 2}, device="cpu"))
 
 
+@pytest.mark.parametrize("sites", [("f",), ("f", "z")])
+def test_what_all_sites_cool_down_by_is_taken_out_of_the_gradient(sites: tuple[str, ...]) -> None:
+    """Else Adam remembers gradients of the prior that are 10,000 times too large for the rest of the training."""
+    settings = FitSettings(kl_cooldown_epochs=dict.fromkeys(sites, 1.0))
+    model, guide = tiny_dsvae()
+    engine = Engine(model, guide, settings, ["f", "z"], (4, 40), RunState(), {})
+    engine.set_kl_weights(engine.kl_weights(0))
+    objective = engine.training_step(torch.rand(3, 5, 1, 8, 8), 0)
+    names, values = engine._measured
+    total = float(values[names.index("total")])
+    assert float(objective.detach()) == pytest.approx(total / (1e4 if len(sites) == 2 else 1.0), rel=1e-5)
+
+
 def test_a_site_that_cools_down_opens_late() -> None:
     settings = FitSettings(kl_cooldown_epochs={"f": 0.5}, kl_weights={"f": 2.0})
     model, guide = tiny_dsvae()
