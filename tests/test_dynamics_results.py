@@ -227,3 +227,15 @@ def test_tables_of_circles_over_seeds(circles: ModuleType, tmp_path: Path, monke
     assert "| 3 | 0.600 ± 0.248 |" in circles.method_table()
     assert "dynamics (2 of 5 seeds)" in circles.method_table()
     assert "| 3 | +0.300 (+0.052 to +0.548) |" in circles.difference_table()
+
+
+@pytest.mark.parametrize("page", ["README.md", "disentangling_via_dynamics.md", "disentangled_dynamics.md"])
+def test_tables_on_circles_are_those_of_the_stored_rows(circles: ModuleType, page: str) -> None:
+    (path,) = (found for found in circles.PAGES if found.name == page)
+    text = path.read_text(encoding="utf8")
+    assert circles.write_blocks(text) == text, "run python docs/results/dynamics.py --table-only --write"
+
+
+def test_every_table_on_circles_is_on_a_page(circles: ModuleType) -> None:
+    text = "".join(path.read_text(encoding="utf8") for path in circles.PAGES)
+    assert all(f"<!-- results:{name} -->" in text for name in circles.BLOCKS)

@@ -44,6 +44,7 @@ METHODS = {
     "dense": "structured guide with dense transitions, prior with a learned matrix",
     "slowness": "negative control with a slowness penalty",
     "weighted-slowness": "negative control with a slowness penalty that grows with the dimension",
+    "at-once": "structured guide, prior with learned eigenvalues; all latents open from the start (no cool-down)",
     "laplace": "eigenvalues as latent variables, Laplace prior",
     "slow-fast": "eigenvalues as latent variables, slow and fast prior",
 }
@@ -52,8 +53,9 @@ MAIN = ("dynamics", "beta-vae", "slow-vae", "control", "tc-vae", "mean-field")
 
 def _row(method: str, seed: int) -> tuple[list[str], str]:
     """Command of a row, and where in its output directory the scores lie."""
-    script = ["examples/structured_vae_circle.py", "--methods", method, "--seed", str(seed)]
-    return script, f"{method}/metrics.json"
+    trained, options = ("dynamics", ["--kl-cooldown", "0"]) if method == "at-once" else (method, [])
+    script = ["examples/structured_vae_circle.py", "--methods", trained, *options, "--seed", str(seed)]
+    return script, f"{trained}/metrics.json"
 
 
 def _sweep(script: str, *options: str, seed: int = 0) -> tuple[list[str], str]:
@@ -221,7 +223,10 @@ def eigenvalues(name: str) -> dict[str, list[float]]:
         scores = result["scores"]
         dims = sum(key.startswith("explained/") and key.endswith("/object") for key in scores)
         for i in range(dims):
-            group = max(found, key=lambda group, i=i: scores[f"explained/z{i}/{group}"]["value"])
+            shares = {group: scores[f"explained/z{i}/{group}"]["value"] for group in found}
+            group = max(shares, key=shares.__getitem__)
+            if shares[group] < 0.1:  # a dead dimension holds neither
+                continue
             learned = scores.get(f"prior_eigenvalue/z{i}", scores.get(f"guide_eigenvalue/z{i}"))
             if learned is not None:
                 found[group].append(learned["value"])
