@@ -22,7 +22,7 @@ from pyrodis.ops.checks import check_positive_int
 ADDRESS: Final = "https://cs.stanford.edu/people/jcjohns/clevr/"
 
 _SPLITS: Final = {"train": "train", "validation": "val"}
-_CROP: Final = (85, 39, 341, 295)  # left, top, right, bottom, of 480 x 320: as published for CLEVR with masks
+_CROP: Final = (96, 24, 384, 312)  # left, top, right, bottom, of 480 x 320
 _MAX_OBJECTS: Final = 10
 
 
@@ -31,7 +31,7 @@ class CLEVRImages(Dataset[dict[str, Tensor]]):
     """Images of CLEVR with the types of their objects, cropped and reduced, without masks.
 
     The files are those of `torchvision.datasets.CLEVRClassification`, with which they may be downloaded (18 GB); they
-    are not part of this library. A square of 256 of the 480 x 320 pixels is cut out, so that an object that the scene
+    are not part of this library. A square of 288 of the 480 x 320 pixels is cut out, so that an object that the scene
     lists may lie outside of the frame. The test images of CLEVR list no objects and are left out.
 
     Args:
@@ -65,7 +65,9 @@ class CLEVRImages(Dataset[dict[str, Tensor]]):
         TypeError: If a number is not whole.
 
     Source:
-        Johnson et al., CLEVR (CVPR 2017); the crop is that of Kabra et al., Multi-object datasets (2019).
+        Johnson et al., CLEVR (CVPR 2017). The crop is the part of the view that is cut out of CLEVR with masks (rows 29
+        to 220 and columns 64 to 255 of 240 x 320 pixels; Kabra et al., Multi-object datasets, 2019): those pictures
+        show the same width of a scene with two thirds of the pixels.
 
     Example:
         >>> data = CLEVRImages("data/", types=("cylinder", "sphere"), items=(0,))  # doctest: +SKIP
@@ -100,7 +102,7 @@ class CLEVRImages(Dataset[dict[str, Tensor]]):
         self.factor_names = tuple(f"type_{i}" for i in range(self.num_slots))
         self.factor_sizes = (self.num_types + 1,) * self.num_slots
         names, listing = _listed(Path(root), _SPLITS[split])
-        settings = (hashlib.sha256(listing).hexdigest(), size, self.types, self.items, max_objects, bool(color))
+        settings = (hashlib.sha256(listing).hexdigest(), size, self.types, self.items, max_objects, bool(color), _CROP)
         self.checksum = hashlib.sha256(repr(settings).encode()).hexdigest()
         self._files, self.factors = self._chosen(names, _scene_shapes(listing, split))
 

@@ -47,6 +47,30 @@ def test_images_of_a_folder(tmp_path: Path) -> None:
     assert ImageFolder(tmp_path).checksum != before
 
 
+def test_refuses_what_conversion_would_cut_off_and_takes_it_as_labels(tmp_path: Path) -> None:
+    values = np.array([[0, 1, 300], [2, 0, 0]], dtype=np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    for color in (True, False):
+        with pytest.raises(ValueError, match=r"a.png must be a whole image file, got numbers of kind I;16, not 8 bits"):
+            ImageFolder(tmp_path, color=color)[0]
+    picture(tmp_path / "images" / "a.png", (3, 2))
+    data = ImageFolder(tmp_path / "images", masks=tmp_path, num_slots=300)
+    assert data[0]["masks"][0, 299].tolist() == [[False, False, True], [False, False, False]]
+
+
+def test_images_too_large_to_open_and_folders_named_like_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture(tmp_path / "a.png")
+    (tmp_path / "b.png").mkdir()
+    data = ImageFolder(tmp_path)
+    assert len(data) == 1
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    for act in (lambda: ImageFolder(tmp_path), lambda: data[0]):
+        with pytest.raises(ValueError, match=r"a.png must be .*image file, got Image size .* exceeds limit"):
+            act()
+
+
 def test_label_maps_become_masks(tmp_path: Path) -> None:
     picture(tmp_path / "images" / "a.png")
     values = np.zeros((8, 12), int)
@@ -85,11 +109,14 @@ def test_refuses_masks_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"1 of 1 images have no mask, first .*a.png; add them"):
         ImageFolder(images, masks=masks, num_slots=2)
     labels(masks / "a.png", np.full((8, 12), 3))
-    for wrong in (None, 0):
-        with pytest.raises(ValueError, match="num_slots must be the greatest number of objects, with masks alone"):
-            ImageFolder(images, masks=masks, num_slots=wrong)
+    with pytest.raises(ValueError, match="num_slots must be the greatest number of objects, with masks alone"):
+        ImageFolder(images, masks=masks)
+    with pytest.raises(ValueError, match="num_slots must be a positive whole number, got 0"):
+        ImageFolder(images, masks=masks, num_slots=0)
     with pytest.raises(ValueError, match="num_slots must be"):
         ImageFolder(images, num_slots=2)
+    with pytest.raises(TypeError, match=r"num_slots must be a positive whole number, got 2\.5"):
+        ImageFolder(images, masks=masks, num_slots=2.5)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"a.png must hold 0 to 2, got 3; pass a greater num_slots"):
         ImageFolder(images, masks=masks, num_slots=2)[0]
     labels(masks / "a.png", np.zeros((9, 12)))
@@ -111,11 +138,13 @@ def clevr(root: Path, shapes: list[list[str]] = SHAPES, **changed: Any) -> Path:
 
 
 def test_clevr_images_and_types(tmp_path: Path) -> None:
-    data = CLEVRImages(clevr(tmp_path))
+    data = CLEVRImages(clevr(tmp_path), size=72)
     check_dataset(data)
-    assert (len(data), data.name, data.frame_shape) == (4, "clevr", (3, 64, 64))
+    assert (len(data), data.name, data.frame_shape) == (4, "clevr", (3, 72, 72))
     assert data.factors[1].tolist() == [1, 0] + [3] * 8
-    pixels = np.random.RandomState(0).randint(0, 256, (320, 480, 3))[39:295, 85:341]
+    pixels = np.random.RandomState(0).randint(0, 256, (320, 480, 3))[
+        24:312, 96:384
+    ]  # as much on the left as on the right
     assert abs(float(data[0]["x"].mean()) - pixels.mean() / 255) < 0.002
     means = torch.tensor(pixels / 255).float().movedim(-1, 0).unfold(1, 4, 4).unfold(2, 4, 4).mean((-1, -2))
     assert float((data[0]["x"][0] - means).abs().mean()) < 0.05
