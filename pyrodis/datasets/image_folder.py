@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from pyrodis.datasets.compositor import wrap_index
+from pyrodis.ops.checks import check_positive_int
 
 _SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".bmp")
 
@@ -49,8 +50,9 @@ class ImageFolder(Dataset[dict[str, Tensor]]):
 
     Raises:
         FileNotFoundError: If there is no such folder, no image in it, or an image has no mask.
-        ValueError: If images differ in size or cannot be read; at the access of an item, if a mask has another size or
-            a number above `num_slots`.
+        TypeError: If `num_slots` is not whole.
+        ValueError: If images differ in size or cannot be read; at the access of an item, if an image has more than 8
+            bits a channel, or a mask another size or a number above `num_slots`.
 
     Example:
         >>> ImageFolder("pictures/", masks="labels/", num_slots=6)  # doctest: +SKIP
@@ -72,8 +74,10 @@ class ImageFolder(Dataset[dict[str, Tensor]]):
         self.files = _images_in(Path(root))
         width, height = _common_size(self.files)
         self.masks = None if masks is None else _masks_of(self.files, Path(masks))
-        if (masks is None) != (num_slots is None) or (num_slots is not None and num_slots < 1):
+        if (masks is None) != (num_slots is None):
             raise ValueError(f"num_slots must be the greatest number of objects, with masks alone, got {num_slots}")
+        if num_slots is not None:
+            check_positive_int("num_slots", num_slots)
         self.num_slots = num_slots
         self.color = color
         self.split = split
@@ -116,7 +120,7 @@ def read_image(path: Path, mode: str | None) -> np.ndarray:
         Array (H, W, 3), or (H, W) for one number a pixel.
 
     Raises:
-        ValueError: If it cannot be read.
+        ValueError: If it cannot be read, or a conversion would have to cut off its numbers.
 
     Example:
         >>> read_image(Path("picture.png"), "RGB")  # doctest: +SKIP
@@ -125,8 +129,10 @@ def read_image(path: Path, mode: str | None) -> np.ndarray:
 
     try:
         with Image.open(path) as image:
+            if mode is not None and image.mode.startswith(("I", "F")):  # converted, all above 255 would become white
+                raise OSError(f"numbers of kind {image.mode}, not 8 bits a channel")
             return np.array(image if mode is None else image.convert(mode))
-    except (UnidentifiedImageError, OSError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
         reason = "no image" if isinstance(error, UnidentifiedImageError) else str(error)
         raise ValueError(f"{path} must be a whole image file, got {reason}; remove or replace it") from error
 
@@ -134,7 +140,7 @@ def read_image(path: Path, mode: str | None) -> np.ndarray:
 def _images_in(root: Path) -> list[Path]:
     if not root.is_dir():
         raise FileNotFoundError(f"root must be a folder of images, got {root}, which is none; give another path")
-    files = sorted(file for file in root.iterdir() if file.suffix.lower() in _SUFFIXES)
+    files = sorted(file for file in root.iterdir() if file.suffix.lower() in _SUFFIXES and file.is_file())
     if not files:
         raise FileNotFoundError(f"{root} must hold images ({', '.join(_SUFFIXES)}), got none; give another folder")
     return files
@@ -151,6 +157,8 @@ def _common_size(files: Sequence[Path]) -> tuple[int, int]:
                 sizes.setdefault(image.size, file)
         except UnidentifiedImageError as error:
             raise ValueError(f"{file} must be an image file, got something else; remove or replace it") from error
+        except (Image.DecompressionBombError, OSError) as error:
+            raise ValueError(f"{file} must be an image file, got {error}; remove or replace it") from error
     if len(sizes) > 1:
         (first, one), (second, other), *_ = sizes.items()
         raise ValueError(

@@ -109,8 +109,8 @@ class Scenes(Dataset[dict[str, Tensor]]):
         self.split = check_split(split)
         self.num_images = check_positive_int("num_images", num_images)
         self.seed = check_seed(seed)
-        if size not in _SIZES:
-            raise ValueError(f"size must be 64 or 128, got {size!r}; render_scene draws others")
+        if check_positive_int("size", size) not in _SIZES:
+            raise ValueError(f"size must be 64 or 128, got {size}; render_scene draws others")
         self.size = size
         self.num_objects = check_counts("num_objects", num_objects)
         self.types = check_names("types", types, SHAPES)

@@ -132,6 +132,7 @@ def test_refuses_files_that_are_not_there_or_broken(tmp_path: Path) -> None:
         (TINY, {"mask": None}, r"got others \(mask\)"),
         (TINY, {"image": b"\x0a\xff\x01"}, "scene 0 of .* must hold an image"),
         (TINY, {"image": b"\xff"}, "scene 0 of .* must hold an image"),
+        (TINY, {"image": b"\x80" * 11 + b"\x01"}, "a number of more than ten bytes"),
         (TINY, {"mask": byte_list(np.zeros(256, np.uint8), True)}, "must have one owner"),
         (TINY, {"image": field(3, b"\x01")}, r"got others \(image\)"),
     ],
@@ -146,6 +147,11 @@ def test_refuses_settings_out_of_range(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tfrecords", TINY)
     with pytest.raises(ValueError, match="first must be a whole number of at least 0, got -1"):
         ObjectRecords(path, TINY, first=-1)
+    with pytest.raises(TypeError, match=r"first must be a whole number of at least 0, got 1\.5"):
+        ObjectRecords(path, TINY, first=1.5)  # type: ignore[arg-type]
+    for entities, backgrounds in ((2, 2), (256, 1)):
+        with pytest.raises(ValueError, match=f"above num_backgrounds = {backgrounds} and at most 255, got {entities}"):
+            RecordFormat("tiny", 8, 8, 3, entities, backgrounds)
     with pytest.raises(ValueError, match="num_images must be a positive whole number, got 0"):
         ObjectRecords(path, TINY, num_images=0)
     with pytest.raises(ValueError, match=r"crop must lie within 8 x 8 pixels, got \(1, 1, 8\)"):

@@ -238,6 +238,8 @@ def test_refuses_settings_that_make_no_scene(make: Make) -> None:
 
 
 def test_refuses_sizes_and_crowds() -> None:
+    with pytest.raises(TypeError, match=r"size must be a positive whole number, got 64\.0"):
+        Scenes(size=64.0)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="size must be 64 or 128, got 100"):
         Scenes(size=100)
     with pytest.raises(ValueError, match="num_objects must be at most 6, got"):
