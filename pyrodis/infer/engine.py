@@ -159,7 +159,7 @@ class Engine(lightning.LightningModule):
         self._measured = (names, values)
         # What all sites cool down by is taken out of the objective. Adam's step is the same, but it would remember the
         # large gradients of what only the KL moves, such as a prior, and keep its steps small long after.
-        return total / max(1.0, min(self._kl_factors(self.state.step).values()))
+        return total / max(1.0, min(self._kl_factors(self.state.step).values(), default=1.0))
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Stop at a value that is not finite, before it reaches a weight; clip the gradient."""

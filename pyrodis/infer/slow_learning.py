@@ -25,8 +25,9 @@ class SlowLearning:
     Args:
         halving_kl: h, nats of KL that halve the rate.
         memory: d, in [0, 1): weight of the past in the running mean.
-        above_least: Whether m_0 is the smallest running mean of all components, so that one always learns at the full
-            rate; else it is 0, and a training in which all have much to say comes to rest.
+        above_least: Whether m_0 is the smallest running mean of all components, frozen ones too, so that without frozen
+            ones one always learns at the full rate; else it is 0, and a training in which all have much to say comes to
+            rest.
 
     Raises:
         TypeError: If an argument has another type.

@@ -152,15 +152,25 @@ def _check_stages(model: object, guide: object, stages: object) -> None:
     if not stages:
         raise ValueError("stages must hold at least one stage, got none; e.g. individual_stages(2)")
     count = count_components(model, guide)  # type: ignore[arg-type]
-    for stage in stages:
-        if max(stage.active) >= count:
-            raise ValueError(
-                f"stage {stage.name!r} names component {max(stage.active)}, model and guide have 0 to {count - 1}; "
-                "build as many as the schedule has"
-            )
-        with frozen_components(model, guide, stage.active):  # type: ignore[arg-type]
-            if not any(p.requires_grad for program in (model, guide) for p in program.parameters()):  # type: ignore[attr-defined]
-                raise ValueError(f"stage {stage.name!r} has no parameter to train; unfreeze its components")
+    modes = {module: module.training for program in (model, guide) for module in program.modules()}  # type: ignore[attr-defined]
+    try:
+        for stage in stages:
+            _check_stage(model, guide, stage, count)  # type: ignore[arg-type]
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def _check_stage(model: nn.Module, guide: nn.Module, stage: Stage, count: int) -> None:
+    """Freeze the components of a stage once to see whether that can be done; modes are changed."""
+    if max(stage.active) >= count:
+        raise ValueError(
+            f"stage {stage.name!r} names component {max(stage.active)}, model and guide have 0 to {count - 1}; "
+            "build as many as the schedule has"
+        )
+    with frozen_components(model, guide, stage.active):
+        if not any(p.requires_grad for program in (model, guide) for p in program.parameters()):
+            raise ValueError(f"stage {stage.name!r} has no parameter to train; unfreeze its components")
 
 
 def _load(stages: Sequence[Stage], data: StageData) -> dict[tuple[Item, ...], _Pair]:

@@ -394,6 +394,26 @@ def test_a_module_of_no_distribution_is_named_normally() -> None:
         fit(make_pair()[0], Half(), make_frames(), settings=FitSettings(**QUICK))
 
 
+def test_a_pair_without_latent_sites_is_trained_by_likelihood() -> None:
+    class Constant(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.loc = nn.Parameter(torch.zeros(()))
+
+        def forward(self, x: Tensor) -> None:
+            with pyro.plate("data", len(x), dim=-1):
+                pyro.sample("x", Normal(self.loc.expand(x.shape), 1.0).to_event(4), obs=x)
+
+    class Nothing(nn.Module):
+        def forward(self, x: Tensor) -> None:
+            return None
+
+    model = Constant()
+    history = fit(model, Nothing(), make_frames(), settings=FitSettings(**QUICK))
+    assert history.column("train_total") == history.column("train_nll")
+    assert float(model.loc.detach()) > 0
+
+
 def test_frames_of_the_first_batches_are_checked() -> None:
     data = Sequences()
     data.frames = torch.cat([torch.zeros_like(data.frames[:1]), 255 * data.frames[1:]])

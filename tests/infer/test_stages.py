@@ -338,6 +338,16 @@ def test_schedules_that_cannot_run(options: dict[str, Any], error: type[Exceptio
     assert not (tmp_path / "run").exists()
 
 
+def test_a_refused_schedule_leaves_modes_alone() -> None:
+    model, guide = (program.eval() for program in make_pair())
+    model.decoders[0].train()
+    modes = [module.training for program in (model, guide) for module in program.modules()]
+    for spoilt in ({"stages": individual_stages(3)}, {"data": lacking}):
+        with pytest.raises(ValueError, match="stage 'train-"):
+            fit_stages(model, guide, **({"stages": STAGES, "data": data, "settings": SETTINGS} | spoilt))
+        assert [module.training for program in (model, guide) for module in program.modules()] == modes
+
+
 def test_patience_needs_validation_and_resume_a_directory() -> None:
     with pytest.raises(ValueError, match="patience needs validation data"):
         run(data=lambda items: (make_images(), None), settings=FitSettings(patience=1))
