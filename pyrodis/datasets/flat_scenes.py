@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from functools import partial
 from typing import Final, final
 
 import torch
@@ -16,7 +15,7 @@ from pyrodis.datasets.compositor import wrap_index
 from pyrodis.datasets.item_sources import check_types
 from pyrodis.datasets.item_table import types_at
 from pyrodis.datasets.scenes import check_counts, check_names
-from pyrodis.datasets.streams import accepted_rows, check_seed, check_split, counter_uniforms
+from pyrodis.datasets.streams import check_seed, check_split, counted_rows
 from pyrodis.ops.checks import check_positive_int
 
 FLAT_SHAPES: Final = ("square", "ellipse", "heart")
@@ -158,21 +157,12 @@ class FlatScenes(Dataset[dict[str, Tensor]]):
         return [{key: value[i] for key, value in batch.items()} for i in range(len(indices))]
 
     def _drawn(self, rows: Tensor) -> Tensor:
-        """Number of objects and accepted numbers of images, drawn when they are first asked for: float64 (B, U)."""
-        new = rows[self._uniforms[rows, 0].isnan()].unique()
+        """Number of objects and accepted numbers of images, drawn when they are first asked for: float64 (B, 1 + U)."""
         key: tuple[int | str, ...] = (_VERSION, self.seed, self.split, *self.num_objects, *self.types, *self.items)
-        low, high = self.num_objects
-        share = counter_uniforms((*key, "number"), new, 1)[:, 0]
-        for number in range(low, high + 1):  # apart, so that a number is not rarer for being harder to place
-            for part in new[low + (share * (high - low + 1)).long() == number].split(_TRIED_AT_ONCE):
-                accepts = partial(self._accepts, number)
-                drawn = accepted_rows(key, part, self._uniforms.shape[1] - 1, accepts, _ADVICE)
-                self._uniforms[part] = _numbered(number, drawn)
-        return self._uniforms[rows]
+        return counted_rows(self._uniforms, rows, key, self.num_objects, self._accepts, _ADVICE, _TRIED_AT_ONCE)
 
-    def _accepts(self, number: int, drawn: Tensor) -> Tensor:
-        """Whether colors differ and enough of each shape is visible: (B, U) to bool (B)."""
-        uniforms = _numbered(number, drawn)
+    def _accepts(self, uniforms: Tensor) -> Tensor:
+        """Whether colors differ and enough of each shape is visible: (B, 1 + U) to bool (B)."""
         filled, (_, colors, *_) = self._split(uniforms)
         colors = (colors * len(FLAT_COLORS)).long()
         alike = (colors.unsqueeze(1) == colors.unsqueeze(2)) & filled.unsqueeze(1) & filled.unsqueeze(2)
@@ -245,8 +235,3 @@ def flat_shape_masks(shapes: Tensor, geometry: Tensor) -> Tensor:
 def _one_hot(owners: Tensor, num_slots: int) -> Tensor:
     """Masks bool (B, M + 1, H, W) of owners (B, H, W)."""
     return owners.unsqueeze(1) == torch.arange(num_slots + 1).view(-1, 1, 1)
-
-
-def _numbered(number: int, drawn: Tensor) -> Tensor:
-    """Puts the number of objects before the random numbers of scenes: (B, U) to (B, 1 + U)."""
-    return torch.cat([torch.full_like(drawn[:, :1], number), drawn], 1)

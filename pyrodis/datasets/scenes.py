@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from functools import partial
 from typing import Final, final
 
 import torch
@@ -17,7 +16,7 @@ from pyrodis.datasets.item_sources import check_types
 from pyrodis.datasets.item_table import types_at
 from pyrodis.datasets.scene_drawing import CAMERA, PITCH, VIEW, render_scene, scene_masks
 from pyrodis.datasets.solids import BOUNDS, SHAPES, SceneObjects
-from pyrodis.datasets.streams import accepted_rows, check_seed, check_split, counter_uniforms
+from pyrodis.datasets.streams import check_seed, check_split, counted_rows
 from pyrodis.ops.checks import check_positive_int
 
 _VERSION: Final = "scenes 1"
@@ -155,17 +154,9 @@ class Scenes(Dataset[dict[str, Tensor]]):
         return [{key: value[i] for key, value in batch.items()} for i in range(len(indices))]
 
     def _drawn(self, rows: Tensor) -> Tensor:
-        """Number of objects and accepted numbers of images, drawn when they are first asked for: float64 (B, U)."""
-        new = rows[self._uniforms[rows, 0].isnan()].unique()
+        """Number of objects and accepted numbers of images, drawn when they are first asked for: float64 (B, 1 + U)."""
         key: tuple[int | str, ...] = (_VERSION, self.seed, self.split, *self.num_objects, *self.types, *self.items)
-        low, high = self.num_objects
-        share = counter_uniforms((*key, "number"), new, 1)[:, 0]
-        for number in range(low, high + 1):  # apart, so that a number is not rarer for being harder to place
-            for part in new[low + (share * (high - low + 1)).long() == number].split(_TRIED_AT_ONCE):
-                accepts = partial(self._accepts, number)
-                drawn = accepted_rows(key, part, self._uniforms.shape[1] - 1, accepts, _ADVICE)
-                self._uniforms[part] = _numbered(number, drawn)
-        return self._uniforms[rows]
+        return counted_rows(self._uniforms, rows, key, self.num_objects, self._accepts, _ADVICE, _TRIED_AT_ONCE)
 
     def _split(self, uniforms: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Which slots are filled, bool (B, M), and the numbers of each kind, float64 (B, M)."""
@@ -200,9 +191,9 @@ class Scenes(Dataset[dict[str, Tensor]]):
             shiny=materials >= 0.5,
         )
 
-    def _accepts(self, number: int, drawn: Tensor) -> Tensor:
-        """Which scenes keep their objects apart and visible: (B, U) to bool (B)."""
-        objects = self._objects(_numbered(number, drawn))
+    def _accepts(self, uniforms: Tensor) -> Tensor:
+        """Which scenes keep their objects apart and visible: (B, 1 + U) to bool (B)."""
+        objects = self._objects(uniforms)
         accepted = _apart(objects)
         seen = scene_masks(objects[accepted], size=_VIEW_SIZE)[:, :-1].sum((-1, -2))
         empty = objects.shapes[accepted] < 0
@@ -266,8 +257,3 @@ def _apart(objects: SceneObjects) -> Tensor:
     empty = objects.shapes < 0
     free = empty.unsqueeze(1) | empty.unsqueeze(2) | torch.eye(empty.shape[1], dtype=torch.bool)
     return ((distances > least) | free).flatten(1).all(1)
-
-
-def _numbered(number: int, drawn: Tensor) -> Tensor:
-    """Puts the number of objects before the random numbers of scenes: (B, U) to (B, 1 + U)."""
-    return torch.cat([torch.full_like(drawn[:, :1], number), drawn], 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import operator
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -114,6 +115,60 @@ def accepted_rows(
         if len(pending) == 0:
             return found
     raise ValueError(f"{len(pending)} of {len(rows)} sequences were refused {_MAX_ATTEMPTS} times; {advice}")
+
+
+def counted_rows(
+    table: Tensor,
+    rows: Tensor,
+    key: tuple[int | str, ...],
+    counts: tuple[int, int],
+    accepts: Callable[[Tensor], Tensor],
+    advice: str,
+    at_once: int = 16,
+) -> Tensor:
+    """Return some rows of a table of scenes, after drawing those that are asked for the first time.
+
+    A row is the number of objects, uniform, then the random numbers of the scene, drawn until they are accepted. The
+    number is drawn apart, so that one is not rarer for being harder to place.
+
+    Args:
+        table: The scenes that are drawn already; NaN where they are not. It is filled in place.
+        rows: Which rows.
+        key: As for :func:`counter_uniforms`.
+        counts: The least and the greatest number of objects.
+        accepts: From rows (B, 1 + U) to bool (B).
+        advice: What to do where rows are refused, for the message.
+        at_once: How many rows to try at once.
+
+    Shape:
+        table: (N, 1 + U), float64. rows: (B,), int64.
+
+    Returns:
+        float64 (B, 1 + U).
+
+    Raises:
+        ValueError: If a row is still refused after 1,000 draws.
+
+    Example:
+        >>> table = torch.full((9, 3), torch.nan, dtype=torch.float64)
+        >>> rule = lambda row: row[:, 1] < row[:, 2]
+        >>> drawn = counted_rows(table, torch.tensor([7, 2]), ("example", 0), (1, 4), rule, "accept more")
+        >>> torch.equal(drawn, table[[7, 2]]), int(table[:, 0].isnan().sum())
+        (True, 7)
+    """
+    low, high = counts
+    new = rows[table[rows, 0].isnan()].unique()
+    numbers = low + (counter_uniforms((*key, "number"), new, 1)[:, 0] * (high - low + 1)).long()
+    for number in numbers.unique().tolist():
+        put_first = partial(torch.nn.functional.pad, pad=(1, 0), value=float(number))
+        for part in new[numbers == number].split(at_once):
+            drawn = accepted_rows(key, part, table.shape[1] - 1, _after(put_first, accepts), advice)
+            table[part] = put_first(drawn)
+    return table[rows]
+
+
+def _after(first: Callable[[Tensor], Tensor], second: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    return lambda drawn: second(first(drawn))
 
 
 def check_seed(seed: int) -> int:
