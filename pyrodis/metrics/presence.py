@@ -87,7 +87,7 @@ def dominance(
     Raises:
         TypeError: no arrays of real numbers, or ``present`` is not boolean.
         ValueError: shapes that do not fit, NaN, a negative KL, a type that all scenes hold, or none, or a component
-            whose KL is 0 on all kinds of scenes without its type, for which there is no ratio.
+            whose KL is 0 on nearly all scenes without its type, for which there is no ratio.
 
     Source:
         Table 4.1 of Stavarache, "Multi-model disentanglement of object representations", 2019, as one number.
@@ -112,14 +112,18 @@ def dominance(
         for number, total in enumerate(sums):
             holds = patterns[:, number]
             worst = (total[~holds] / counts[~holds]).max()
-            with np.errstate(divide="ignore", invalid="ignore"):
-                ratios.append(total[holds].sum() / counts[holds].sum() / worst)
+            ratios.append(total[holds].sum() / counts[holds].sum() / worst)
         return np.array(ratios)
 
-    silent = [name for name, column, holds in zip(type_names, values.T, there.T) if column[~holds].max() == 0]
-    if silent:
-        raise ValueError(f"kl must be above 0 on some scene without {silent[0]!r}, got 0 on all; a ratio needs it")
-    results = zip(type_names, *bootstrap_intervals(statistic, kinds, num_resamples, seed))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        results = list(zip(type_names, *bootstrap_intervals(statistic, kinds, num_resamples, seed)))
+    for (name, *ends), column, holds in zip(results, values.T, there.T):
+        if not np.isfinite(ends).all():  # some resample, or all scenes, had nothing but zeros
+            without = column[~holds]
+            raise ValueError(
+                f"kl must be above 0 on more scenes without {name!r}, got 0 on {int((without == 0).sum())} of "
+                f"{len(without)}; a ratio needs it"
+            )
     return {name: Score(v, low, high, chance=1.0, ceiling=None, num=len(values)) for name, v, low, high in results}
 
 

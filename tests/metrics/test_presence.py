@@ -86,5 +86,10 @@ def test_bad_input(metric: Callable[..., Any], spoil: Callable[..., Any], error:
 def test_a_ratio_needs_positive_numbers() -> None:
     with pytest.raises(ValueError, match=r"kl must be 0 or more, got -29\.6"):
         dominance(TABLE - 30, PRESENT, NAMES)
-    with pytest.raises(ValueError, match="kl must be above 0 on some scene without '1'"):
+    with pytest.raises(ValueError, match=r"kl must be above 0 on more scenes without '1', got 0 on (\d+) of \1;"):
         dominance(TABLE * PRESENT + [1, 0, 1, 1], PRESENT, NAMES)
+    there = np.array([[True, False]] * 6 + [[False, True]] * 6)
+    kl = 9.0 * there
+    kl[[0, 11], [1, 0]] = 0.1  # which resamples miss
+    with pytest.raises(ValueError, match="kl must be above 0 on more scenes without 'a', got 0 on 5 of 6; a ratio"):
+        dominance(kl, there, ("a", "b"))
