@@ -37,6 +37,7 @@ SCRIPTS = {
     "structured_vae_circle.py": "dynamics",
     "inertial_vae_circle.py": "gamma-0.5",
     "compare_guides.py": "structured-rotation",
+    "parallel_vae_digits.py": ".",
 }
 
 GROUPS = ("object", "background")
@@ -82,7 +83,8 @@ def test_weights_belong_to_model_and_guide(finished: Path) -> None:
 
 
 def test_checkpoints_are_kept(finished: Path) -> None:
-    assert {path.name for path in (finished / "checkpoints").iterdir()} >= {"last.ckpt", "best.ckpt"}
+    assert (finished / "checkpoints" / "last.ckpt").exists()
+    assert {path.name for path in finished.rglob("*.ckpt")} == {"last.ckpt", "best.ckpt"}  # the best ones of stages
 
 
 def test_history_has_a_row_an_epoch(finished: Path) -> None:
@@ -447,3 +449,100 @@ def test_refuses_bad_options_in_one_sentence(script: str, options: tuple[str, ..
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_the_stages_of_the_digits_are_those_of_the_schedule() -> None:
+    example = load_example("parallel_vae_digits")
+    options = parse(example, "--num-components", "4", "--learning-rate", "0.5", "--together-learning-rate", "0.1")
+    names = [stage.name for stage in example.SCHEDULES["together"](options)]
+    assert names == ["train-0", "train-1", "together-1", "train-2", "together-2", "train-3", "together-3"]
+    assert [stage.learning_rate for stage in example.SCHEDULES["together"](options)] == [0.5, *(0.5, 0.1) * 3]
+    assert [stage.items for stage in example.SCHEDULES["individual"](options)][1:3] == [(0, 1), (0, 1, 2)]
+    (stage,) = example.SCHEDULES["unsupervised"](options)
+    assert (stage.active, stage.items, stage.num_epochs) == ((0, 1, 2, 3), (0, 1, 2, 3), 4)
+    settings = example.make_settings(parse(example, "--schedule", "unsupervised", "--halving-kl", "3"))
+    assert settings.slow_learning.halving_kl == 3
+    assert settings.kl_weights == {"z": 0.5}
+    assert example.make_settings(options).slow_learning is None
+
+
+@pytest.mark.parametrize("num", [2, 5])
+def test_one_vae_has_no_fewer_parameters_than_all_components(num: int) -> None:
+    example = load_example("parallel_vae_digits")
+    options = parse(example, "--num-components", str(num), "--widths", "4", "8")
+    wanted = example.count_parameters(example.make_pair(options, num, options.widths))
+    pair = example.make_single(options)
+    assert len(pair[0].decoders) == 1
+    assert wanted <= example.count_parameters(pair) < 1.3 * wanted
+
+
+def test_the_table_of_kls_beside_the_document() -> None:
+    example = load_example("parallel_vae_digits")
+    assert example.table_scenes(2) == [(None, None), (0, 0), (1, 1), (0, 1)]
+    assert example.table_scenes(5)[-1] == (4, 4)
+    table = {"33": [mean_score(np.full(3, 7.0 + k)) for k in range(4)]}
+    rows = example.kl_table(table, compare=True).splitlines()
+    assert rows[-1] == "| 33 | 7.00 (1.64) | 8.00 (2.19) | 9.00 (28.37) | 10.00 (7.60) |"
+    assert example.kl_table(table, compare=False).splitlines()[-1] == "| 33 | 7.00 | 8.00 | 9.00 | 10.00 |"
+
+
+def test_components_are_matched_with_what_they_draw() -> None:
+    example = load_example("parallel_vae_digits")
+    data = example.DigitPairs(items=(0, 1, 2), num_images=40, with_masks=True)
+    scenes = example.parallel.read_items(data)
+    by_type = example.parallel.type_masks(scenes["masks"][:, 0], scenes["factors"], data.num_types)[:, :3].float()
+    order = [2, 0, 1]  # the component that owns type k
+    masks = torch.empty_like(by_type)
+    masks[:, order] = by_type
+    present = (scenes["factors"].unsqueeze(-1) == torch.arange(3)).any(1)
+    kl = torch.empty(40, 3)
+    kl[:, order] = 1 + 3 * present.float()
+    found = {"masks": masks, "kl": kl}
+    assert example.parallel.match_components(found, scenes, 3) == order
+    right = example.parallel.mask_scores(found, scenes, data.num_types, ("a", "b", "c"), order)
+    assert {name for name, score in right.items() if score.value != 1} == {f"dominance/{name}" for name in "abc"}
+    assert right["dominance/a"].value == pytest.approx(4)
+    wrong = example.parallel.mask_scores(found, scenes, data.num_types, ("a", "b", "c"), [0, 1, 2])
+    assert wrong["foreground_ari"].value == 1
+    assert wrong["owner"].value == 0
+    options = parse(example, "--num-components", "3")
+    options.unseen = [1]
+    owners = {name: score.value for name, score in example.unseen_scores(found, scenes, options, order).items()}
+    assert owners == {"unseen/1/owned_by_0": 0, "unseen/1/owned_by_1": 1, "unseen/1/owned_by_2": 0}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--num-components", "1"), "--num-components must be at least 2, got 1; --single trains one VAE"),
+        (("--unseen", "1", "5"), r"--unseen must be types from 2 on, got \[1\], which are trained on"),
+    ],
+)
+def test_the_digits_refuse(options: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse(load_example("parallel_vae_digits"), *options)
+
+
+def test_the_digits_without_stages_go_on_where_they_were(tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    options = ("--smoke-test", "--output", str(output), "--schedule", "unsupervised", "--likelihood", "mixture")
+    options += ("--single", "--unseen", "5", "7", "--num-components", "3")
+    result = run("parallel_vae_digits.py", *options)
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
+    files = ("history.csv", "single/history.csv")  # with their seconds: another training has others
+    kept = {name: (output / name).read_bytes() for name in files}
+    scores = json.loads((output / "metrics.json").read_text(encoding="utf8"))
+    result = run("parallel_vae_digits.py", *options, "--resume")
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
+    assert {name: (output / name).read_bytes() for name in files} == kept
+    again = json.loads((output / "metrics.json").read_text(encoding="utf8"))
+    assert {name: score["value"] for name, score in again.items()} == pytest.approx(
+        {name: score["value"] for name, score in scores.items()}, rel=1e-3, abs=1e-6
+    )
+    assert {"single/mse", "mse_less_single", "untrained/foreground_ari", "kl/22/2", "unseen/7/owned_by_2"} <= set(
+        scores
+    )
+    assert sum(scores[f"unseen/5/owned_by_{k}"]["value"] for k in range(3)) == pytest.approx(1)
+    assert (output / "figures" / "unseen.png").exists()
+    model, guide = pyrodis.load(output)
+    assert len(model.decoders) == len(guide.encoders) == 3

@@ -1,4 +1,4 @@
-"""The code on the pages of the papers on dynamics runs, block after block, and what the pages say of it is so."""
+"""The code on the pages of the papers runs, block after block, and what the pages say of it is so."""
 
 from __future__ import annotations
 
@@ -40,6 +40,13 @@ def test_the_code_of_disentangled_dynamics_runs() -> None:
     assert names["terms"].values["prediction"] > 0
 
 
+def test_the_code_of_parallel_vae_runs() -> None:
+    names = run_blocks("parallel_vae")
+    assert names["drawn"]["masks"].shape == (5, 2, 28, 56)
+    assert [row["stage"] for row in names["history"].rows] == [0, 1, 2]
+    assert names["kl"].shape == (20, 2)
+
+
 @pytest.mark.parametrize("num_frames", [2, 10, 50])
 def test_a_unit_diagonal_bounds_what_stands_beside_it(num_frames: int) -> None:
     """The page's bound: positive definite below 1 / (2 cos(pi / (T + 1))), .521 for ten frames, and not above."""
@@ -53,14 +60,14 @@ def test_a_unit_diagonal_bounds_what_stands_beside_it(num_frames: int) -> None:
 
 
 def test_every_file_that_the_pages_name_is_there() -> None:
-    for page in ("disentangling_via_dynamics", "disentangled_dynamics"):
+    for page in ("disentangling_via_dynamics", "disentangled_dynamics", "parallel_vae"):
         text = (PAPERS / f"{page}.md").read_text(encoding="utf8")
         named = set(re.findall(r"\b(?:tests|examples|docs/results)/[\w/]+\.py\b", text))
         assert named
         assert sorted(path for path in named if not (ROOT / path).is_file()) == []
 
 
-@pytest.mark.parametrize("page", ["disentangling_via_dynamics", "disentangled_dynamics"])
+@pytest.mark.parametrize("page", ["disentangling_via_dynamics", "disentangled_dynamics", "parallel_vae"])
 def test_every_object_that_the_tables_name_is_there(page: str) -> None:
     import importlib
 

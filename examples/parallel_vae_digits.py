@@ -1,0 +1,447 @@
+"""Train VAEs in parallel, one for each digit, on images of two; score whose digit is whose, and draw it.
+
+    python examples/parallel_vae_digits.py --num-components 4
+
+Every VAE sees the whole image and draws it with a mask; stages bring one digit after another. The run directory holds
+settings, weights, history, scores and figures. See docs/papers/parallel_vae.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import shared_parallel as parallel
+import torch
+
+import pyrodis
+from pyrodis import metrics
+from pyrodis.datasets import (
+    THESIS_PAIRS,
+    BundledDigits,
+    DigitPairs,
+    FashionItems,
+    ItemSource,
+    MixedItems,
+    MNISTItems,
+)
+from pyrodis.guides import ParallelGuide
+from pyrodis.infer import FitSettings, History, SlowLearning, Stage, fit_stages, individual_stages, together_stages
+from pyrodis.metrics import Score
+from pyrodis.models import MaskedNormal, MixturePixels, ParallelVAE
+from pyrodis.nn import StridedDecoder, StridedEncoder
+from pyrodis.options import add_shared_options, run_script
+from pyrodis.plotting import score_table
+from pyrodis.regularizers import mask_entropy_penalty
+
+LIKELIHOODS = {"masked": MaskedNormal, "mixture": MixturePixels}
+
+# KL of VAE k on each scene, nats: the thesis's Table 4.1; "e" is an empty place.
+THESIS_KL = {
+    "ee": (0.63, 0.62, 1.42, 0.48),
+    "00": (33.91, 0.70, 20.23, 0.54),
+    "11": (0.70, 15.12, 1.81, 0.84),
+    "22": (1.90, 0.99, 30.39, 1.03),
+    "33": (1.64, 2.19, 28.37, 7.60),
+    "01": (17.27, 7.50, 11.15, 0.86),
+    "12": (0.85, 8.49, 14.92, 0.39),
+}
+
+# What a preset sets; every value can be overridden by its own option.
+SHARED: dict[str, Any] = {
+    "latent_dim": 32,
+    "num_epochs": 4,
+    "batch_size": 32,
+    "learning_rate": 3e-3,
+    "together_learning_rate": 1e-3,
+    "rates": "cosine",
+    "beta": 0.5,
+    "gamma": 0.009,
+    "output_bias": -3.0,
+}
+PRESETS: dict[str, dict[str, Any]] = {
+    # Minutes on two cores.
+    "default": SHARED | {"widths": (16, 32), "dense_dim": 64, "num_train": 10_000},
+    # Wider networks, more images and more passes over them.
+    "best": SHARED | {"widths": (32, 64), "dense_dim": 128, "num_train": 40_000, "num_epochs": 8},
+    # The document's hyper-parameters; it tells neither widths nor batches nor epochs.
+    "paper": SHARED
+    | {
+        "widths": (32, 64),
+        "dense_dim": 64,
+        "num_train": 60_000,
+        "num_epochs": 20,
+        "batch_size": 64,
+        "learning_rate": 1e-3,
+        "together_learning_rate": 1e-4,
+        "rates": "constant",
+        "output_bias": 0.0,
+    },
+}
+SMOKE = {"widths": (2, 4), "dense_dim": 8, "latent_dim": 4, "num_train": 32, "num_epochs": 1, "batch_size": 16}
+SIZES = {"validation": 1_000, "test": 2_000, "unseen": 500, "table": 100}  # the table's are of each scene
+SMOKE_SIZES = {"validation": 16, "test": 60, "unseen": 40, "table": 4}
+
+
+def alone(options: argparse.Namespace) -> list[Stage]:
+    """Each component in its turn, on its type and those before."""
+    return individual_stages(options.num_components, options.num_epochs, learning_rate=options.learning_rate)
+
+
+def together(options: argparse.Namespace) -> list[Stage]:
+    """The same, and after each turn all components so far."""
+    return together_stages(
+        options.num_components,
+        options.num_epochs,
+        learning_rate=options.learning_rate,
+        together_learning_rate=options.together_learning_rate,
+        together_epochs=options.together_epochs,
+    )
+
+
+def unsupervised(options: argparse.Namespace) -> list[Stage]:
+    """All components on all types at once, for as many epochs as alone; no stage says which type is whose."""
+    everyone = tuple(range(options.num_components))
+    num_epochs = options.num_components * options.num_epochs
+    return [Stage("all", everyone, everyone, num_epochs, options.learning_rate)]
+
+
+SCHEDULES = {"individual": alone, "together": together, "unsupervised": unsupervised}
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_shared_options(parser, "parallel_vae_digits")
+    option = parser.add_argument
+    option(
+        "--data",
+        choices=("auto", "mnist", "fashion", "bundled"),
+        default="auto",
+        help="mnist: the published digits, downloaded if need be; fashion: digits 0 and 1, dresses, sneakers, trousers "
+        "and bags; bundled: small digits that need no file; auto: mnist where found, else, after saying so, bundled "
+        "(default: auto)",
+    )
+    option(
+        "--num-components",
+        type=int,
+        default=2,
+        metavar="K",
+        help="VAEs, one for each of the first K types (default: 2)",
+    )
+    option("--unseen", type=int, nargs="+", default=(), metavar="TYPE", help="further types that are in a test alone")
+    option("--single", action="store_true", help="train one VAE of the same size for as many steps as well")
+    model = parser.add_argument_group("model (defaults are those of --preset default)")
+    option = model.add_argument
+    option(
+        "--likelihood",
+        choices=LIKELIHOODS,
+        default="masked",
+        help="squared errors under masks, or a mixture (default: masked)",
+    )
+    option("--scale", type=float, help="deviation of a pixel (default: sqrt(1/2) for masked, 0.1 for mixture)")
+    option("--beta", type=float, help="weight of the KL (default: 0.5)")
+    option("--gamma", type=float, help="weight of the price of confident masks (default: 0.009)")
+    option("--widths", type=int, nargs="+", help="channels of the encoders' layers (default: 16 32)")
+    option("--dense-dim", type=int, help="size of the dense layers (default: 64)")
+    option("--latent-dim", type=int, help="size of a code (default: 32)")
+    option("--output-bias", type=float, help="logit of a pixel where training starts (default: -3)")
+    training = parser.add_argument_group("training (defaults are those of --preset default)")
+    option = training.add_argument
+    option(
+        "--schedule",
+        choices=SCHEDULES,
+        default="together",
+        help="individual: one component after another, on its type and those before; together: and all so far after "
+        "each; unsupervised: all at once, slower by their KL (default: together)",
+    )
+    option("--num-train", type=int, help="images of each stage (default: 10,000)")
+    option("--num-epochs", type=int, help="epochs of each stage (default: 4)")
+    option("--together-epochs", type=int, help="epochs of the stages together (default: as the others)")
+    option("--batch-size", type=int, help="images a step (default: 32)")
+    option("--learning-rate", type=float, help="highest step size of Adam (default: 3e-3)")
+    option("--together-learning-rate", type=float, help="the same of the stages together (default: 1e-3)")
+    option("--rates", choices=("cosine", "constant"), help="step sizes within a stage (default: cosine)")
+    option("--halving-kl", type=float, default=5.0, help="nats that halve the rate where unsupervised (default: 5)")
+    return parser
+
+
+def apply_preset(options: argparse.Namespace) -> None:
+    """Fill the options that were not given with the values of the preset."""
+    preset = PRESETS[options.preset] | (SMOKE if options.smoke_test else {})
+    for name, value in preset.items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    if options.num_components < 2:
+        raise ValueError(f"--num-components must be at least 2, got {options.num_components}; --single trains one VAE")
+    seen = sorted(number for number in options.unseen if number < options.num_components)
+    if seen:
+        raise ValueError(f"--unseen must be types from {options.num_components} on, got {seen}, which are trained on")
+
+
+def load_source(options: argparse.Namespace) -> tuple[ItemSource, tuple[str, ...]]:
+    """Where items come from, and a name for each of its types."""
+    digits = tuple(str(number) for number in range(10))
+    if options.smoke_test or options.data == "bundled":
+        return BundledDigits(), digits
+    download = options.data != "auto"
+    try:
+        mnist = MNISTItems(options.data_root, download=download)
+    except FileNotFoundError as error:
+        if download or options.data_root is not None:
+            raise
+        print(f"no MNIST, so this run is on the small digits that scikit-learn brings: {error}")
+        return BundledDigits(), digits
+    if options.data != "fashion":
+        return mnist, digits
+    clothes = FashionItems(options.data_root, download=download)
+    parts = [(mnist, 0), (mnist, 1), (clothes, 3), (clothes, 7), (clothes, 1), (clothes, 8)]  # the thesis has four
+    return MixedItems(parts), ("0", "1", "dress", "sneaker", "trousers", "bag")
+
+
+def make_pair(options: argparse.Namespace, num: int, widths: Any, growth: int = 1) -> tuple[ParallelVAE, ParallelGuide]:
+    """Model and guide of some components; `growth` multiplies their dense layers and codes."""
+    torch.manual_seed(options.seed)
+    _, height, width = DigitPairs.frame_shape
+    dense, latent = growth * options.dense_dim, growth * options.latent_dim
+    decoders = [
+        StridedDecoder(latent, (2, height, width), tuple(widths[::-1]), dense, output_bias=options.output_bias)
+        for _ in range(num)
+    ]
+    encoders = [StridedEncoder((1, height, width), tuple(widths), dense) for _ in range(num)]
+    likelihood = LIKELIHOODS[options.likelihood]
+    pixels = likelihood() if options.scale is None else likelihood(options.scale)
+    return ParallelVAE(decoders, pixels, latent), ParallelGuide(encoders, latent)
+
+
+def count_parameters(pair: Any) -> int:
+    return sum(parameter.numel() for program in pair for parameter in program.parameters())
+
+
+def make_single(options: argparse.Namespace) -> tuple[ParallelVAE, ParallelGuide]:
+    """One VAE with no fewer parameters than all components have: codes and dense layers of their size together."""
+    wanted = count_parameters(make_pair(options, options.num_components, options.widths))
+    widths = list(options.widths)
+    while count_parameters(pair := make_pair(options, 1, widths, options.num_components)) < wanted:
+        widths = [width + 1 for width in widths]
+    return pair
+
+
+def make_settings(options: argparse.Namespace) -> FitSettings:
+    slow = SlowLearning(options.halving_kl) if options.schedule == "unsupervised" else None
+    return FitSettings(
+        batch_size=options.batch_size,
+        schedule=options.rates,
+        kl_weights={"z": options.beta},
+        device=options.device,
+        seed=options.seed,
+        slow_learning=slow,
+    )
+
+
+def load_pairs(options: argparse.Namespace, source: ItemSource) -> Any:
+    """Training and validation images of some types, as stages ask for them."""
+
+    def data(items: tuple[Any, ...]) -> tuple[DigitPairs, DigitPairs]:
+        sizes = {"train": options.num_train, "validation": sizes_of(options)["validation"]}
+        train, validation = (DigitPairs(source, split=s, items=items, num_images=n) for s, n in sizes.items())
+        return train, validation
+
+    return data
+
+
+def sizes_of(options: argparse.Namespace) -> dict[str, int]:
+    return SMOKE_SIZES if options.smoke_test else SIZES
+
+
+def say_hours(options: argparse.Namespace, pair: Any, x: torch.Tensor, num_epochs: int) -> None:
+    """Time one step of all components and print what the whole training would take on this CPU."""
+    start = time.perf_counter()
+    pyrodis.NamedELBO()(*pair)(x).backward()
+    hours = (time.perf_counter() - start) / len(x) * options.num_train * num_epochs / 3600
+    for program in pair:
+        program.zero_grad(set_to_none=True)
+    print(f"on this CPU {num_epochs} epochs take at most about {hours:.1f} hours, by one step of {len(x)} images")
+
+
+def train(options: argparse.Namespace, pair: Any, stages: list[Stage], data: Any) -> History:
+    """Train the components stage by stage, or go on with it."""
+    model, guide = pair
+    if options.gamma:
+        price = lambda output: mask_entropy_penalty(output["masks"])  # noqa: E731
+        model = pyrodis.add_penalty(model, "entropy", price, options.gamma, side="model")
+    return fit_stages(
+        model,
+        guide,
+        stages,
+        data,
+        settings=make_settings(options),
+        output=Path(options.output),
+        resume=options.resume,
+        overwrite=options.overwrite,
+        description={
+            "preset": "smoke test" if options.smoke_test else options.preset,
+            "schedule": options.schedule,
+            "gamma": options.gamma,
+        },
+    )
+
+
+def train_single(options: argparse.Namespace, stages: list[Stage], data: Any) -> tuple[Any, Any]:
+    """Train one VAE of the components' total size on images of all types, for as many steps as all stages have."""
+    from dataclasses import replace
+
+    pair = make_single(options)
+    train, validation = data(tuple(range(options.num_components)))
+    num_epochs = sum(stage.num_epochs for stage in stages)
+    settings = replace(
+        make_settings(options), num_epochs=num_epochs, learning_rate=options.learning_rate, slow_learning=None
+    )
+    pyrodis.fit(
+        *pair,
+        train,
+        validation=validation,
+        settings=settings,
+        output=Path(options.output) / "single",
+        resume=options.resume,
+        overwrite=options.overwrite,
+    )
+    return pair
+
+
+def table_scenes(num_components: int) -> list[tuple[int | None, int | None]]:
+    """The thesis's seven scenes, without types that no component has; with two of a kind for types that it lacks."""
+    known = [pair for pair in THESIS_PAIRS if all(number is None or number < num_components for number in pair)]
+    return [*known, *((number, number) for number in range(4, num_components))]
+
+
+def kl_by_scene(options: argparse.Namespace, pair: Any, source: ItemSource, order: list[int]) -> dict[str, list[Score]]:
+    """KL of each component on each scene of the table, nats; component order[k] in column k."""
+    scenes = table_scenes(options.num_components)
+    num = len(scenes) * sizes_of(options)["table"]
+    x = parallel.read_items(DigitPairs(source, split="test", pairs=scenes, num_images=num))["x"]
+    kl = parallel.explain(*pair, x)["kl"][:, order]
+    names = ["".join("e" if number is None else str(number) for number in scene) for scene in scenes]
+    columns = {name: kl[i :: len(scenes)].numpy() for i, name in enumerate(names)}
+    return {name: [metrics.mean_score(column) for column in kl.T] for name, kl in columns.items()}
+
+
+def kl_table(table: dict[str, list[Score]], compare: bool) -> str:
+    """KL by scene as a Markdown table, the thesis's numbers in brackets where they can be compared."""
+    num = len(next(iter(table.values())))
+    rows = [["scene", *(f"KL {k}" for k in range(num))], ["---", *["---:"] * num]]
+    for name, row in table.items():
+        theirs = THESIS_KL.get(name) if compare else None
+        cells = [f"{score.value:.2f}" for score in row]
+        rows.append(
+            [name, *(f"{a} ({b:.2f})" for a, b in zip(cells, theirs, strict=True))] if theirs else [name, *cells]
+        )
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def unseen_scores(found: Any, scenes: Any, options: argparse.Namespace, order: list[int]) -> dict[str, Score]:
+    """Who draws an item of a type that no component was trained on: the share of each component."""
+    mass, types, scores = parallel.mass_on_items(found, scenes)[..., order], scenes["factors"], {}
+    for number in options.unseen:
+        owners = mass[types == number].argmax(-1)
+        for k in range(options.num_components):
+            share = metrics.proportion_score((owners == k).numpy(), 1 / options.num_components, None)
+            scores[f"unseen/{number}/owned_by_{k}"] = share
+    return scores
+
+
+def evaluate(options: argparse.Namespace, pair: Any, source: ItemSource, names: tuple[str, ...]) -> dict[str, Any]:
+    """Scores on test images, what the figures show, and the KL by scene."""
+    num, sizes = options.num_components, sizes_of(options)
+    items, order = range(num), [*range(num)]
+    test = DigitPairs(source, split="test", items=items, num_images=sizes["test"], with_masks=True)
+    scenes = parallel.read_items(test)
+    if options.schedule == "unsupervised":
+        given = DigitPairs(source, split="validation", items=items, num_images=sizes["validation"], with_masks=True)
+        seen = parallel.read_items(given)
+        order = parallel.match_components(parallel.explain(*pair, seen["x"]), seen, num)
+    found = parallel.explain(*pair, scenes["x"])
+    scores = parallel.mask_scores(found, scenes, test.num_types, names[:num], order)
+    untrained = parallel.explain(*make_pair(options, num, options.widths), scenes["x"])
+    start = parallel.mask_scores(untrained, scenes, test.num_types, names[:num], [*range(num)])
+    scores["untrained/foreground_ari"] = start["foreground_ari"]
+    chance = parallel.squared_errors(scenes["x"], scenes["x"].mean(0, keepdim=True)).mean()
+    errors = parallel.squared_errors(scenes["x"], found["reconstruction"])
+    scores["mse"] = metrics.mean_score(errors, float(chance), 0.0)
+    shown = {"components": (scenes["x"][:12], {name: value[:12] for name, value in found.items()})}
+    if options.unseen:
+        unseen = parallel.read_items(
+            DigitPairs(
+                source,
+                split="test",
+                items=items,
+                unseen=options.unseen,
+                num_images=sizes["unseen"],
+                with_masks=True,
+            )
+        )
+        known = torch.isin(unseen["factors"], torch.tensor(options.unseen)).any(1)
+        unseen = {name: value[known] for name, value in unseen.items()}
+        found = parallel.explain(*pair, unseen["x"])
+        scores |= unseen_scores(found, unseen, options, order)
+        shown["unseen"] = (unseen["x"][:12], {name: value[:12] for name, value in found.items()})
+    table = kl_by_scene(options, pair, source, order)
+    scores |= {f"kl/{scene}/{names[k]}": score for scene, row in table.items() for k, score in enumerate(row)}
+    return {"scores": scores, "shown": shown, "table": table, "order": order, "x": scenes["x"], "errors": errors}
+
+
+def single_scores(pair: Any, result: dict[str, Any]) -> dict[str, Score]:
+    """Reconstruction by the one VAE, and how much less or more the components err on the same images."""
+    errors = parallel.squared_errors(result["x"], parallel.explain(*pair, result["x"])["reconstruction"])
+    chance = result["scores"]["mse"].chance
+    less = metrics.mean_score(result["errors"] - errors, 0.0)
+    return {"single/mse": metrics.mean_score(errors, chance, 0.0), "mse_less_single": less}
+
+
+def draw_figures(
+    folder: Path, model: Any, result: dict[str, Any], history: History, stages: Any, compare: bool
+) -> None:
+    for name, (x, found) in result["shown"].items():
+        parallel.save(folder, name, parallel.draw_components(x, found))
+    kl = {scene: [score.value for score in row] for scene, row in result["table"].items()}
+    parallel.save(folder, "kl_by_scene", parallel.draw_kl(kl, THESIS_KL if compare else None))
+    parallel.save(folder, "training", parallel.draw_training(history, stages))
+    parallel.draw_walks(folder, model, result["shown"]["components"][1]["z"][:6])
+
+
+def main(options: argparse.Namespace) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    apply_preset(options)
+    source, names = load_source(options)
+    if options.num_components > len(names) or max(options.unseen, default=0) >= len(names):
+        raise ValueError(f"the data have {len(names)} types, {', '.join(names)}; ask for no more of them")
+    stages, data = SCHEDULES[options.schedule](options), load_pairs(options, source)
+    pair = make_pair(options, options.num_components, options.widths)
+    num_epochs = sum(stage.num_epochs for stage in stages)
+    if options.preset == "paper" and not options.smoke_test:
+        x = parallel.read_items(DigitPairs(source, num_images=options.batch_size))["x"]
+        say_hours(options, pair, x, num_epochs)
+        pair = make_pair(options, options.num_components, options.widths)  # batch normalization has seen images
+    history = train(options, pair, stages, data)
+    print(f"trained {len(stages)} stages on {source.name} in {math.fsum(history.column('seconds')) / 60:.1f} minutes")
+    pair = tuple(program.cpu().eval() for program in pair)
+    result = evaluate(options, pair, source, names)
+    if options.single:
+        single = tuple(program.cpu().eval() for program in train_single(options, stages, data))
+        result["scores"] |= single_scores(single, result)
+    run, compare = Path(options.output), options.num_components == 4 and options.data != "fashion"
+    parallel.write_scores(run, result["scores"])
+    draw_figures(run / "figures", pair[0], result, history, stages, compare)
+    print(score_table({name: score for name, score in result["scores"].items() if not name.startswith("kl/")}))
+    print("KL of each VAE by scene, nats" + (", the thesis's in brackets:" if compare else ":"))
+    print(kl_table(result["table"], compare))
+    print(f"weights, history.csv, metrics.json and figures are in {run}; load it with pyrodis.load({str(run)!r})")
+
+
+if __name__ == "__main__":
+    sys.exit(run_script(main, make_parser()))
