@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pyro
 import pytest
 import torch
 
 import pyrodis
 from pyrodis.infer import NamedELBO, component_kl
+from pyrodis.infer.comparison import draw_log_ratios
 from pyrodis.testing import tiny_dsvae
 from tests.components import C, H, K, W, fresh_pair, make_images, make_pair
 
@@ -19,6 +21,22 @@ def test_sums_to_the_term_of_the_objective() -> None:
     terms = NamedELBO().terms(model, guide, x)
     assert "z" in terms.analytic
     torch.testing.assert_close(kl.sum(-1).mean(), terms.values["kl_z"].detach())
+
+
+def test_draws_of_all_components_are_weighed_together() -> None:
+    """In comparisons of guides a draw has one weight an image: over all components, and over x once."""
+    (model, guide), x = make_pair(), make_images()
+    torch.manual_seed(0)
+    ratios = draw_log_ratios(model, guide, x, 2000, chunk_size=1000)
+    assert {name: tuple(ratio.shape) for name, ratio in ratios.items()} == {"z": (2000, 4), "x": (2000, 4)}
+    expected = {"z": -component_kl(model, guide, x).sum(-1)}
+    with torch.no_grad(), pyro.plate("draws", 2000, dim=-3):
+        z = guide(x)["z"]
+    with torch.no_grad():
+        expected["x"] = model.likelihood(*model._decode(z)).log_prob(x).mean(0)
+    for name, ratio in ratios.items():
+        error = (ratio.mean(0) - expected[name]) / (ratio.std(0) / 2000**0.5)
+        assert float(error.abs().max()) < 6
 
 
 def test_is_of_each_component_and_image_alone() -> None:
