@@ -71,7 +71,8 @@ def mask_scores(
 
     `names` are of the first types, of which component order[k] is to own type k; `num_types` stands for nothing.
     """
-    masks, kl = found["masks"][:, [*order]].numpy(), found["kl"][:, [*order]].numpy()
+    masks = found["masks"][:, [*order]].numpy()
+    kl = found["kl"][:, [*order]].clamp_min(1e-6).numpy()  # ratios to a component that says nothing at all are 1
     items = scenes["masks"][:, 0]
     types = scenes["factors"][:, : items.shape[1] - 1]
     by_type = type_masks(items, types, num_types)[:, [*range(len(names)), num_types]].numpy()

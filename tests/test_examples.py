@@ -502,6 +502,8 @@ def test_components_are_matched_with_what_they_draw() -> None:
     right = example.parallel.mask_scores(found, scenes, data.num_types, ("a", "b", "c"), order)
     assert {name for name, score in right.items() if score.value != 1} == {f"dominance/{name}" for name in "abc"}
     assert right["dominance/a"].value == pytest.approx(4)
+    silent = example.parallel.mask_scores(found | {"kl": 0 * kl}, scenes, data.num_types, ("a", "b", "c"), order)
+    assert [silent[f"{name}/a"].value for name in ("dominance", "presence")] == [1, 0.5]
     wrong = example.parallel.mask_scores(found, scenes, data.num_types, ("a", "b", "c"), [0, 1, 2])
     assert wrong["foreground_ari"].value == 1
     assert wrong["owner"].value == 0
