@@ -196,11 +196,9 @@ def difference_table() -> str:
     """Paired differences over seeds: dynamics less each other method."""
     from pyrodis.metrics import paired_difference
 
-    scores = ("mig", "dci/disentanglement", "dci/completeness", "group_separation")
-    lines = [
-        "| dynamics less | seeds | MIG | DCI D | DCI C | object apart from background |",
-        "| --- |" + " ---: |" * 5,
-    ]
+    scores = ("mig", "dci/disentanglement", "r2/linear", "group_separation", "mse/inside")
+    heads = "MIG | DCI D | R² linear | object apart from background | error inside"
+    lines = [f"| dynamics less | seeds | {heads} |", "| --- |" + " ---: |" * 6]
     ours = stored("dynamics")
     for name in MAIN[1:]:
         theirs = stored(name)
@@ -211,7 +209,9 @@ def difference_table() -> str:
         for score in scores:
             pairs = [[result[seed]["scores"][score]["value"] for seed in seeds] for result in (ours, theirs)]
             difference = paired_difference(*map(np.array, pairs))
-            cells.append(f"{difference.value:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})")
+            places = 4 if score.startswith("mse") else 3
+            low, high = f"{difference.low:+.{places}f}", f"{difference.high:+.{places}f}"
+            cells.append(f"{difference.value:+.{places}f} ({low} to {high})")
         lines.append(f"| {METHODS[name]} | {len(seeds)} | " + " | ".join(cells) + " |")
     return "\n".join(lines) if len(lines) > 2 else "Not finished: two methods of two seeds each are needed."
 
