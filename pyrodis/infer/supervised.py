@@ -74,8 +74,8 @@ def fit_supervised(
         >>> items = [{"x": torch.tensor([float(i)]), "factors": torch.tensor([2.0 * i])} for i in range(4)]
         >>> network = nn.Linear(1, 1)
         >>> history = fit_supervised(network, items, num_steps=300, learning_rate=0.1)
-        >>> round(network(torch.tensor([3.0])).item(), 1)
-        6.0
+        >>> abs(network(torch.tensor([3.0])).item() - 6) < 0.5
+        True
     """
     check_positive_number("learning_rate", learning_rate)
     loader, per_epoch = _loader(train, inputs, targets, check_positive_int("num_steps", num_steps), batch_size, seed)
