@@ -50,7 +50,7 @@ class OverlappingDigits(Dataset[dict[str, Tensor]]):
         items: Types that occur.
         split: The split's name.
         seed: The seed.
-        name: "overlapping_" and the source's name.
+        name: ``overlapping_`` and the name of the source.
         num_frames: 1.
         frame_shape: (1, size, size).
         checksum: The sha256 of the source's checksum and the settings, the same for all splits.
