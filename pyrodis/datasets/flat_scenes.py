@@ -199,9 +199,9 @@ class FlatScenes(Dataset[dict[str, Tensor]]):
 def flat_shape_masks(shapes: Tensor, geometry: Tensor) -> Tensor:
     """Return which pixels' centers lie in a shape.
 
-    In units of the radius, turned upright, a square is max(abs(x), abs(y)) <= 1 / sqrt(2), an ellipse x^2 + (y / .6)^2 <= 1,
-    and a heart (x^2 + y^2 - 1)^3 <= x^2 y^3 after it is shrunk by 1.36 and moved down, which puts it into the circle
-    of radius 1.
+    In units of the radius, turned upright, a square is max(abs(x), abs(y)) <= 1 / sqrt(2), an ellipse
+    x^2 + (y / .6)^2 <= 1, and a heart (x^2 + y^2 - 1)^3 <= x^2 y^3 after it is shrunk by 1.36 and moved down, which
+    puts it into the circle of radius 1.
 
     Args:
         shapes: Places in ("square", "ellipse", "heart"), -1 for nothing.
