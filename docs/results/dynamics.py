@@ -69,9 +69,9 @@ PREDICTION = ["--data", "moving", "--betas", "0.001", "0.0302", "--prediction-we
 PREDICTION.append("10000")
 SHARP = ["--betas", "0.0001", "0.001", "--channels", "32", "--num-steps", "12000", "--num-train", "96000"]
 STATIC = {
-    "static": "our networks, Adam 2e-3 with cosine decay",
-    "static-published": "the published networks, Adam 1e-4, constant",
-    "static-published-fast": "the published networks, Adam 2e-3 with cosine decay",
+    "static": "our networks, 4,000 steps, Adam 4e-3 with cosine decay",
+    "static-published": "the published networks, 4,000 steps, Adam 1e-4, constant",
+    "static-published-fast": "the published networks, 4,000 steps, Adam 4e-3 with cosine decay",
     "static-sharp": "our networks, 32 channels, three times the steps",
 }
 INERTIA = {
