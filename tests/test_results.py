@@ -141,3 +141,8 @@ def test_benchmarks_are_those_stored() -> None:
             assert f"| {name} | {variant} | {row['ratio']:.3f} | {interval} |" in page
     share = json.loads((ROOT / "docs" / "results" / "sprites_data.json").read_text(encoding="utf8"))["share"]
     assert f"takes {share['ratio']:.1%} of a step" in page
+    chain = json.loads((ROOT / "docs" / "results" / "structured_normal.json").read_text(encoding="utf8"))["lengths"]
+    for num_frames, rows in chain.items():
+        for way, row in rows.items():
+            interval = f"{row['ratio']:.1f} | {row['low']:.1f} to {row['high']:.1f}"
+            assert f"| {num_frames} | {way} | {row['median_milliseconds']:.2f} | {interval} |" in page
