@@ -48,7 +48,7 @@ METHODS = {
     "laplace": "eigenvalues as latent variables, Laplace prior",
     "slow-fast": "eigenvalues as latent variables, slow and fast prior",
 }
-MAIN = ("dynamics", "beta-vae", "slow-vae", "control", "tc-vae", "mean-field")
+MAIN = ("dynamics", "beta-vae", "tc-vae", "control", "mean-field", "slow-vae")
 
 
 def _row(method: str, seed: int) -> tuple[list[str], str]:
@@ -65,34 +65,38 @@ def _sweep(script: str, *options: str, seed: int = 0) -> tuple[list[str], str]:
 
 PUBLISHED = ["--networks", "published", "--channels", "32", "--precision", "32-true"]
 SLOW = ["--learning-rate", "1e-4", "--schedule", "constant"]
-PREDICTION = ["--data", "moving", "--betas", "0.001", "0.0302", "--prediction-weights", "0", "1e-4", "1e-2", "1", "100"]
-PREDICTION.append("10000")
-SHARP = ["--betas", "0.0001", "0.001", "--channels", "32", "--num-steps", "12000", "--num-train", "96000"]
+MOVING = ["--data", "moving", "--prediction-weights", "0", "1e-4", "1e-2", "1", "100", "10000"]
+PREDICTION = [*MOVING, "--betas", "0.0001"]
+SHARP = ["--networks", "broadcast", "--kl-warmup-epochs", "0", "--kl-cooldown", "2", "--learning-rate", "3e-3"]
+SHARP += ["--betas", "0.0001", "0.001", "--num-steps", "12000", "--num-train", "96000"]
 STATIC = {
     "static": "our networks, 4,000 steps, Adam 4e-3 with cosine decay",
     "static-published": "the published networks, 4,000 steps, Adam 1e-4, constant",
     "static-published-fast": "the published networks, 4,000 steps, Adam 4e-3 with cosine decay",
-    "static-sharp": "our networks, 32 channels, three times the steps",
+    "static-sharp": "the networks of the moving circle, latents opened one by one, three times the steps",
 }
 INERTIA = {
-    "inertia": "alpha 1, normalized beta .001",
+    "inertia": "alpha 1, normalized beta .0001",
     "inertia-autoencoder": "alpha 1, no KL",
-    "inertia-learned": "alpha learned, normalized beta .001",
-    "inertia-wide": "alpha 1, normalized beta .001, ten latents",
+    "inertia-learned": "alpha learned, normalized beta .0001",
+    "inertia-wide": "alpha 1, normalized beta .0001, ten latents",
+    "inertia-strong": "alpha 1, normalized beta .001",
 }
 # Name of a row -> command and scores, in the order in which they are trained.
 ROWS: dict[str, tuple[list[str], str]] = {
-    **{f"{method}-seed{seed}": _row(method, seed) for seed in SEEDS for method in MAIN[:3]},
-    **{f"{method}-seed{seed}": _row(method, seed) for seed in FEW_SEEDS for method in MAIN[3:]},
+    **{f"{method}-seed{seed}": _row(method, seed) for seed in SEEDS for method in MAIN[:4]},
+    **{f"{method}-seed{seed}": _row(method, seed) for seed in FEW_SEEDS for method in MAIN[4:]},
     "static-seed0": _sweep("beta", "--supervised", "--autoencoder"),
     "static-published-seed0": _sweep("beta", *PUBLISHED, *SLOW),
     "inertia-seed0": _sweep("inertial"),
     "prediction-seed0": _sweep("beta", *PREDICTION),
+    "prediction-strong-seed0": _sweep("beta", *MOVING, "--betas", "0.001", "0.0302"),
     "static-sharp-seed0": _sweep("beta", *SHARP),
     "static-published-fast-seed0": _sweep("beta", *PUBLISHED),
     "inertia-autoencoder-seed0": _sweep("inertial", "--beta-norm", "0"),
     "inertia-learned-seed0": _sweep("inertial", "--learn-alpha"),
     "inertia-wide-seed0": _sweep("inertial", "--latent-dim", "10"),
+    "inertia-strong-seed0": _sweep("inertial", "--beta-norm", "1e-3"),
     **{f"{method}-seed0": _row(method, 0) for method in METHODS if method not in MAIN},
     **{f"inertia-seed{seed}": _sweep("inertial", seed=seed) for seed in FEW_SEEDS if seed},
     **{f"prediction-seed{seed}": _sweep("beta", *PREDICTION, seed=seed) for seed in FEW_SEEDS if seed},
@@ -342,21 +346,36 @@ def static_table() -> str:
     return "\n".join(lines) + missing_rows([*STATIC])
 
 
+def gain(results: dict[int, dict[str, Any]], setting: str, score: str) -> str:
+    """A score of a weight of prediction less that of weight 0, paired over seeds."""
+    from pyrodis.metrics import paired_difference
+
+    base = f"{setting.rpartition('-')[0]}-0"
+    if len(results) < 2 or base == setting:
+        return ""
+    pairs = [np.array(values(results, f"{name}/{score}")) for name in (setting, base)]
+    difference = paired_difference(*pairs)
+    return f"{difference.value:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})"
+
+
 def prediction_table() -> str:
     """A line for every beta and weight of linear prediction."""
     lines = [
-        "| normalized beta | weight of prediction | seeds | MIG | DCI D | R² linear | relative error of prediction | "
-        "inside | edge | background | live of 4 |",
-        "| ---: |" * 1 + " ---: |" * 10,
+        "| normalized beta | weight of prediction | seeds | MIG | less that of weight 0 | DCI D | R² linear | "
+        "relative error of prediction | inside | edge | background | live of 4 |",
+        "| ---: |" + " ---: |" * 11,
     ]
-    results = stored("prediction")
-    for setting in settings_of(results) if results else []:
-        beta, _, weight = setting.removeprefix("beta-").partition("-prediction-")
-        names = ("mig", "dci/disentanglement", "r2/linear", "relative_prediction_error")
-        cells = [cell(results, setting, key) for key in names] + [cell(results, setting, key, 4) for key in REGIONS]
-        cells.append(cell(results, setting, "active_units", 1))
-        lines.append(f"| {beta} | {weight} | {len(results)} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + missing_rows(["prediction"])
+    for name in ("prediction", "prediction-strong"):
+        results = stored(name)
+        for setting in settings_of(results) if results else []:
+            beta, _, weight = setting.removeprefix("beta-").partition("-prediction-")
+            scores = ("dci/disentanglement", "r2/linear", "relative_prediction_error")
+            cells = [cell(results, setting, "mig"), gain(results, setting, "mig")]
+            cells += [cell(results, setting, key) for key in scores]
+            cells += [cell(results, setting, key, 4) for key in REGIONS]
+            cells.append(cell(results, setting, "active_units", 1))
+            lines.append(f"| {beta} | {weight} | {len(results)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + missing_rows(["prediction", "prediction-strong"])
 
 
 def inertia_table() -> str:
