@@ -13,6 +13,8 @@ from pyrodis.datasets.hold_out import hold_out
 from pyrodis.datasets.image_folder import ImageFolder
 from pyrodis.datasets.item_sources import BundledDigits, FashionItems, ItemSource, MixedItems, MNISTItems
 from pyrodis.datasets.motion import AtRest, BouncingMotion, GravityMotion, LinearMotion
+from pyrodis.datasets.moving_digits import MovingDigits
+from pyrodis.datasets.moving_mnist import MovingMNIST
 from pyrodis.datasets.object_records import CLEVR_WITH_MASKS, MULTI_DSPRITES, ObjectRecords, RecordFormat
 from pyrodis.datasets.overlapping_digits import OverlappingDigits
 from pyrodis.datasets.procedural_sprites import ProceduralSprites
@@ -49,6 +51,8 @@ __all__ = [
     "LinearMotion",
     "MNISTItems",
     "MixedItems",
+    "MovingDigits",
+    "MovingMNIST",
     "ObjectRecords",
     "OverlappingDigits",
     "ProceduralSprites",
