@@ -119,6 +119,10 @@ class CLEVRImages(Dataset[dict[str, Tensor]]):
         x = torch.frombuffer(data, dtype=torch.uint8).view(self.size, self.size, -1).movedim(-1, 0)
         return {"x": x.unsqueeze(0).float() / 255, "factors": self.factors[place]}
 
+    def __getitems__(self, indices: list[int]) -> list[dict[str, Tensor]]:
+        """Reads many items at once, as a `DataLoader` and a `ClipSubset` ask for them."""
+        return [self[index] for index in indices]
+
     def _chosen(self, files: list[Path], shapes: dict[str, list[str]]) -> tuple[list[Path], Tensor]:
         """Files and factors of the scenes that have nothing but what may occur."""
         wanted = [self.types[i] for i in self.items]

@@ -95,6 +95,7 @@ class Engine(lightning.LightningModule):
         self._measured: tuple[list[str], Tensor] = ([], torch.empty(0))
         self.values: dict[str, float] = {}
         self._owners: dict[str, int] = {}
+        self._active: list[int] = []
         self.rate = 0.0
 
     def train(self, mode: bool = True) -> Engine:
@@ -134,6 +135,7 @@ class Engine(lightning.LightningModule):
             for module in (*component_modules(self.model, k), *component_modules(self.guide, k)):
                 owners |= dict.fromkeys(module.parameters(), k)
         keys = sorted({owners.get(p, -1) for p in self._trained})
+        self._active = [k for k in keys if k >= 0]
         return [{"params": [p for p in self._trained if owners.get(p, -1) == k], "component": k} for k in keys]
 
     def on_train_batch_start(self, batch: Tensor, batch_idx: int) -> None:
@@ -191,14 +193,14 @@ class Engine(lightning.LightningModule):
             )
         kl = [sum(self.values[name] for name, owner in self._owners.items() if owner == k) for k in range(count)]
         self.state.component_kl = slow.update(self.state.component_kl, kl)
-        factors = slow.factors(self.state.component_kl)
+        factors = slow.factors(self.state.component_kl, self._active)
         for group in optimizer.param_groups:
             group["lr"] = self.rate * (1.0 if group["component"] < 0 else factors[group["component"]])
 
     def rate_factors(self) -> dict[str, float]:
         """What multiplies the learning rate of each component, by column of the history; empty for one rate."""
         slow = self.settings.slow_learning
-        factors = [] if slow is None else slow.factors(self.state.component_kl)
+        factors = [] if slow is None else slow.factors(self.state.component_kl, self._active)
         return {f"rate_factor.{k}": factor for k, factor in enumerate(factors)}
 
     def where(self) -> str:

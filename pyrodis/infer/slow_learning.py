@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 __all__ = ["SlowLearning"]
@@ -25,9 +25,8 @@ class SlowLearning:
     Args:
         halving_kl: h, nats of KL that halve the rate.
         memory: d, in [0, 1): weight of the past in the running mean.
-        above_least: Whether m_0 is the smallest running mean of all components, frozen ones too, so that without frozen
-            ones one always learns at the full rate; else it is 0, and a training in which all have much to say comes to
-            rest.
+        above_least: Whether m_0 is the smallest running mean of the components that train, so that one of them always
+            learns at the full rate; else it is 0, and a training in which all have much to say comes to rest.
 
     Raises:
         TypeError: If an argument has another type.
@@ -73,14 +72,17 @@ class SlowLearning:
             return [float(value) for value in kl]
         return [self.memory * mean + (1 - self.memory) * value for mean, value in zip(means, kl, strict=True)]
 
-    def factors(self, means: Sequence[float]) -> list[float]:
+    def factors(self, means: Sequence[float], active: Collection[int] | None = None) -> list[float]:
         """Return what multiplies the learning rate of each component.
 
         Args:
             means: Running means of the KL, nats.
+            active: Components that train, from 0; None for all. The means of the others set no least.
 
         Returns:
-            A factor for each component, at most 1 (a KL below 0, as an estimate can be, counts as 0).
+            A factor for each component, at most 1 (a KL below 0, as an estimate can be, counts as 0); that of a frozen
+            one multiplies nothing.
         """
-        least = min(means, default=0.0) if self.above_least else 0.0
+        counted = [mean for k, mean in enumerate(means) if active is None or k in active]
+        least = min(counted, default=0.0) if self.above_least else 0.0
         return [2.0 ** (-max(0.0, mean - least) / self.halving_kl) for mean in means]

@@ -22,11 +22,13 @@ def traverse(
     dims: Sequence[int] | None = None,
     values: Sequence[float] | torch.Tensor | None = None,
     frame: int | None = None,
+    component: int | None = None,
 ) -> torch.Tensor:
     r"""Decode latents in which one dimension of one site takes given values, all others stay.
 
-    Where the site is a sequence, the dimension takes the value in all its frames alike, or in one frame. A dimension
-    that draws one thing changes that thing alone, and one that is dead changes nothing.
+    Where the site is a sequence, the dimension takes the value in all its frames alike, or in one frame; where it has a
+    plate of components, in the codes of all of them, or of one. A dimension that draws one thing changes that thing
+    alone, and one that is dead changes nothing.
 
     Args:
         model: A generative program.
@@ -35,6 +37,7 @@ def traverse(
         dims: Dimensions to change, one after the other; None for all.
         values: Values that each of them takes; None for seven from -2 to 2.
         frame: The frame to change, from 0; None for all frames.
+        component: The component to change, from 0, of a site with batch (K, B); None for all components.
 
     Shape:
         Each latent: batch and event shape of its site.
@@ -43,9 +46,9 @@ def traverse(
         Frames (dims, values, B, T, C, H, W); images (dims, values, B, C, H, W) for models of images.
 
     Raises:
-        TypeError: If a value is not a tensor, or `dims` or `frame` are not whole numbers.
-        ValueError: If the model has no such site, dimension or frame, there is no value or dimension, a value is not
-            finite, or the latents do not fit the model.
+        TypeError: If a value is not a tensor, or `dims`, `frame` or `component` are not whole numbers.
+        ValueError: If the model has no such site, dimension, frame or component, there is no value or dimension, a
+            value is not finite, or the latents do not fit the model.
 
     Source:
         Higgins et al., beta-VAE (2017), whose traversals are of images.
@@ -66,7 +69,8 @@ def traverse(
     rows = []
     for dim in dims:
         changed = value.expand(len(levels), *value.shape).clone()
-        part = changed[..., dim] if frame is None else _frame_of(changed, frame, len(event_shape), site)[..., dim]
+        part = changed if component is None else _component_of(changed, component, len(event_shape), value.ndim, site)
+        part = (part if frame is None else _frame_of(part, frame, len(event_shape), site))[..., dim]
         part.copy_(levels.reshape(-1, *[1] * (part.ndim - 1)))
         rows.append(decode(model, _repeat({**latents, site: changed}, site, len(levels))))
     return torch.stack(rows)
@@ -180,6 +184,18 @@ def _frame_of(value: torch.Tensor, frame: Any, num_event_dims: int, site: str) -
         has = f"frames 0 to {num_frames - 1}" if num_frames else "no frames"
         raise ValueError(f"frame must be a frame of '{site}', which has {has}, got {frame}")
     return value[..., frame, :]
+
+
+def _component_of(value: torch.Tensor, component: Any, num_event_dims: int, num_dims: int, site: str) -> torch.Tensor:
+    """Return the code of one component, as a view; `num_dims` are those of the site's own shape."""
+    if isinstance(component, bool) or not isinstance(component, int):
+        raise TypeError(f"component must be a whole number or None, got {component!r}")
+    place = -2 - num_event_dims  # left of the batch
+    num_components = value.shape[place] if num_dims >= -place else 0
+    if not 0 <= component < num_components:
+        has = f"components 0 to {num_components - 1}" if num_components else "no components"
+        raise ValueError(f"component must be a component of '{site}', which has {has}, got {component}")
+    return value.select(place, component)
 
 
 def _repeat(latents: dict[str, torch.Tensor], site: str, num: int) -> dict[str, torch.Tensor]:

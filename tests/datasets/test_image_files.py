@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pyrodis.datasets import CLEVRImages, ImageFolder
+from pyrodis.datasets import CLEVRImages, ClipSubset, ImageFolder
 from pyrodis.testing import check_dataset
 
 SHAPES = [["cylinder"] * 3, ["cylinder", "sphere"], ["cube"], ["sphere"] * 10]
@@ -159,6 +159,8 @@ def test_clevr_of_some_types_or_few_objects(tmp_path: Path) -> None:
     assert cylinders.factors.tolist() == [[0, 0, 0]]
     two = CLEVRImages(tmp_path, types=("cylinder", "sphere"), max_objects=3)
     assert two.factors.tolist() == [[0, 0, 0], [0, 1, 2]]
+    later = ClipSubset(two, [1]).__getitems__([0])[0]
+    assert torch.equal(later["x"], two[1]["x"])
     assert two.checksum != cylinders.checksum
     with pytest.raises(ValueError, match=r"no scene of 4 has at most 2 objects, all of \['cylinder'\]; allow more"):
         CLEVRImages(tmp_path, types=("cylinder",), max_objects=2)

@@ -14,6 +14,7 @@ from torch import nn
 from pyrodis import fit
 from pyrodis.infer.checkpoint import collect_weights, read_checkpoint, read_weights
 from pyrodis.infer.elbo import NamedELBO
+from pyrodis.infer.freezing import frozen_components
 from pyrodis.infer.interruption import TrainingInterrupted
 from pyrodis.infer.settings import FitSettings
 from pyrodis.infer.slow_learning import SlowLearning
@@ -106,6 +107,20 @@ def test_the_running_mean_and_the_factor() -> None:
     assert slow.update(means, [0.0, 8.0]) == [3.0, 2.0]
     assert slow.factors([4.0, 2.0, -1.0]) == [0.25, 0.5, 1.0]
     assert SlowLearning(2.0, above_least=True).factors([6.0, 4.0]) == [0.5, 1.0]
+    assert SlowLearning(2.0, above_least=True).factors([6.0, 4.0, 0.0], active=[0, 1]) == [0.5, 1.0, 1.0]
+    assert slow.factors([6.0, 4.0], active=[0]) == [0.125, 0.25]
+
+
+@pytest.mark.parametrize("above_least", [True, False])
+def test_a_silent_frozen_component_slows_nobody_down(above_least: bool) -> None:
+    model, guide = make_pair(3)
+    slow = SlowLearning(halving_kl=0.5, above_least=above_least)
+    with frozen_components(model, guide, [0, 2]):
+        row = fit(model, guide, make_images(4), settings=settings(slow, max_steps=1)).rows[0]
+    kl, factors = ([row[f"{name}.{k}"] for k in range(3)] for name in ("train_kl_z", "rate_factor"))
+    assert kl[1] < min(kl[0], kl[2]) - 0.01
+    least = min(kl[0], kl[2]) if above_least else 0.0
+    assert [factors[0], factors[2]] == pytest.approx([2 ** (-(kl[k] - least) / 0.5) for k in (0, 2)], rel=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 import pyrodis
 from pyrodis.infer import remove_latents
 from pyrodis.infer.queries import decode, sample_prior
+from tests.components import make_pair as make_parallel_pair
 from tests.pairs import D, S, T, make_latents, make_model
 
 
@@ -55,6 +56,32 @@ def test_changes_one_frame_or_a_static_code() -> None:
     assert static.shape == (S, 7, 3, T, 1, 8, 8)
     torch.testing.assert_close(static[2, 6], by_hand(model, latents, "f", (..., 2), 2.0))
     torch.testing.assert_close(static[2, 0], by_hand(model, latents, "f", (..., 2), -2.0))
+
+
+def test_changes_one_component_or_all() -> None:
+    model, _ = make_parallel_pair()
+    latents = sample_prior(model, 4)
+    one = pyrodis.traverse(model, latents, dims=[1], values=[-1.5, 0.5], component=2)
+    assert one.shape[:3] == (1, 2, 4)
+    torch.testing.assert_close(one[0, 0], by_hand(model, latents, "z", (2, slice(None), 1), -1.5))
+    every = pyrodis.traverse(model, latents, dims=[1], values=[0.5])
+    torch.testing.assert_close(every[0, 0], by_hand(model, latents, "z", (..., 1), 0.5))
+    assert not torch.allclose(every[0, 0], one[0, 1])
+
+
+@pytest.mark.parametrize(
+    ("component", "error", "match"),
+    [
+        (3, ValueError, "component must be a component of 'z', which has components 0 to 2, got 3"),
+        (-1, ValueError, "which has components 0 to 2, got -1"),
+        (1.0, TypeError, r"component must be a whole number or None, got 1\.0"),
+        (True, TypeError, "component must be a whole number or None, got True"),
+    ],
+)
+def test_traverse_refuses_components(component: Any, error: type[Exception], match: str) -> None:
+    model, _ = make_parallel_pair()
+    with pytest.raises(error, match=match):
+        pyrodis.traverse(model, sample_prior(model, 2), component=component)
 
 
 def test_leaves_latents_and_model_as_they_were() -> None:
@@ -112,6 +139,7 @@ def test_takes_draws_of_the_prior_as_donors() -> None:
         ({"values": [float("nan")]}, ValueError, "values must be one row"),
         ({"frame": T}, ValueError, f"which has frames 0 to {T - 1}, got {T}"),
         ({"frame": 1.0}, TypeError, "frame must be a whole number"),
+        ({"component": 0}, ValueError, "component must be a component of 'z', which has no components, got 0"),
         ({"site": "f", "frame": 0}, ValueError, "frame must be a frame of 'f', which has no frames, got 0"),
     ],
 )
