@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+
+from pyrodis.datasets import DigitPairs, MNISTItems
 
 ROOT = Path(__file__).resolve().parents[1]
 PAPERS = ROOT / "docs" / "papers"
@@ -45,6 +48,14 @@ def test_the_code_of_parallel_vae_runs() -> None:
     assert names["drawn"]["masks"].shape == (5, 2, 28, 56)
     assert [row["stage"] for row in names["history"].rows] == [0, 1, 2]
     assert names["kl"].shape == (20, 2)
+    assert 35 < names["gray"] < 43, "the page says 38 nats on average"
+    assert 135 < names["color"] < 160, "the page says 147 nats on average"
+    try:
+        digits = MNISTItems(os.environ.get("PYRODIS_DATA", ROOT.parent / "shared" / "data"), download=False)
+    except FileNotFoundError:
+        return
+    pairs = DigitPairs(digits, items=(0, 1, 2, 3), num_images=500)
+    assert 95 < names["worth"](pairs) < 105, "the page says 100 nats on average"
 
 
 @pytest.mark.parametrize("num_frames", [2, 10, 50])

@@ -132,6 +132,124 @@ def test_the_table_of_views_is_that_of_the_stored_rows(views: ModuleType) -> Non
             assert views.summary(next(iter(results.values()))) in text
 
 
+@pytest.fixture(scope="module")
+def parallel() -> ModuleType:
+    """The script docs/results/parallel_vae.py."""
+    spec = importlib.util.spec_from_file_location("parallel_vae_results", ROOT / "docs" / "results" / "parallel_vae.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look their annotations up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/papers/parallel_vae.md"])
+def test_tables_of_parallel_vaes_are_those_of_the_stored_rows(parallel: ModuleType, page: str) -> None:
+    assert ROOT / page in parallel.PAGES
+    text = (ROOT / page).read_text(encoding="utf8")
+    assert "<!-- results:parallel-goals -->" in text
+    assert parallel.write_blocks(text) == text, "run python docs/results/parallel_vae.py --table-only --write"
+
+
+def test_every_table_of_parallel_vaes_is_on_their_page(parallel: ModuleType) -> None:
+    text = (ROOT / "docs" / "papers" / "parallel_vae.md").read_text(encoding="utf8")
+    assert all(f"<!-- results:{name} -->" in text for name in parallel.BLOCKS)
+    assert {name for _, name, *_ in parallel.GOALS} <= set(parallel.EXPERIMENTS)
+
+
+@pytest.mark.parametrize("example", ["parallel_vae_digits", "parallel_vae_scenes"])
+def test_examples_take_the_commands_of_the_rows(parallel: ModuleType, example: str) -> None:
+    path = ROOT / "examples" / f"{example}.py"
+    if not path.exists():
+        pytest.skip(f"there is no {path.name} yet")
+    commands = [command[1:] for command in parallel.ROWS.values() if command[0] == f"examples/{path.name}"]
+    assert len(commands) > 10
+    sys.path.insert(0, str(path.parent))
+    try:
+        parser = importlib.import_module(example).make_parser()
+    finally:
+        sys.path.remove(str(path.parent))
+    for command in commands:
+        assert parser.parse_args(command).seed == int(command[-1])
+
+
+def test_a_rung_changes_one_part_of_the_set_up(parallel: ModuleType) -> None:
+    """Of the thesis's, or of ours where it is taken back; and all rungs see as many images but for their own budget."""
+    thesis, ours = parallel.rung("thesis", ()), parallel.rung("ours", parallel.OURS)
+    for name, change in parallel.CHANGES.items():
+        before = [option for part, options in parallel.THESIS.items() if part != change.part for option in options]
+        command = parallel.rung(name, [name])
+        assert command != thesis
+        assert sorted(command) == sorted([*thesis[:3], *before, *change.options, *parallel.images(name)])
+    for name in parallel.OURS:
+        command = parallel.LADDER[f"ours-but-{name}"].command
+        assert command not in (thesis, ours)
+        assert set(parallel.THESIS[parallel.CHANGES[name].part]) <= set(command)
+    for options in (parallel.SHORT_STAGES, parallel.LONG_STAGES):
+        assert 2 * int(options[3]) * int(options[5]) == parallel.LADDER_PASSES
+    assert 2 * int(parallel.TOGETHER[3]) + int(parallel.TOGETHER[5]) == parallel.LADDER_PASSES
+
+
+def test_tables_of_parallel_vaes_over_seeds(
+    parallel: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parallel, "HERE", tmp_path)
+    assert parallel.goal_table().count("| not finished | 0 |") == len(parallel.GOALS)
+    scores = {"foreground_ari": 0.9, "untrained/foreground_ari": 0.5, "presence/0": 0.99, "presence/1": 0.97}
+    scores |= {"kl/00/0": 30.0, "kl/00/1": 1.0, "mse_less_single": -0.001, "dominance/0": 3.0}
+    for seed, shift in ((0, 0.0), (2, 0.02)):
+        for name in ("4-mnist", "unsupervised-4", "ladder-thesis"):
+            found = {score: {"value": value + shift} for score, value in scores.items()}
+            result = {"scores": found, "training_minutes": 2.0 + seed}
+            parallel.path_of(f"{name}-seed{seed}").write_text(json.dumps(result), encoding="utf8")
+    goals = parallel.goal_table()
+    assert "| 4-MNIST: foreground ARI | at least .90 | 0.910 ± 0.127 | 2 |" in goals
+    assert "AUROC of the worst VAE | at least .99 | 0.980 ± 0.127 | 2 |" in goals
+    assert "above the untrained model | at least .20 | 0.400 ± 0.000 | 2 |" in goals
+    words = parallel.LADDER["thesis"].words
+    assert f"| {words} | 2 | 0.910 ± 0.127 |  | 0.980 ± 0.127 | 3.0 ± 0.1 |  |  | 3.0 |" in parallel.ladder_table()
+    assert "ladder-thesis (1 of 3 seeds), ladder-decoder (3 of 3 seeds)" in parallel.ladder_table()
+    assert "| 00 | 30.01 ± 0.13 (33.91) | 1.01 ± 0.13 (0.70) | (20.23) | (0.54) |" in parallel.kl_table()
+    published = "| MONet on Multi-dSprites, as published |  | 0.904 |"
+    assert published in parallel.unsupervised_table().partition("Not finished")[0]
+
+
+def test_a_row_of_parallel_vaes_is_stored_with_its_figure_and_minutes(
+    parallel: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PIL import Image
+
+    for name in ("HERE", "ROOT", "FIGURES"):
+        monkeypatch.setattr(parallel, name, tmp_path)
+    monkeypatch.setattr(parallel, "commit", lambda: "1234567")
+
+    def train(command: list[str], **_: object) -> None:
+        run = Path(command[command.index("--output") + 1])
+        (run / "figures").mkdir(parents=True)
+        (run / "single").mkdir()
+        (run / "history.csv").write_text("stage,seconds,loss\n0,60,1\n1,30,2\n", encoding="utf8")
+        (run / "single" / "history.csv").write_text("seconds\n600\n", encoding="utf8")
+        (run / "metrics.json").write_text('{"owner": {"value": 1.0}}', encoding="utf8")
+        for name, color in (("components", "red"), ("unseen", "blue")):
+            Image.new("RGB", (4, 4), color).save(run / "figures" / f"{name}.png")
+
+    monkeypatch.setattr(parallel.subprocess, "run", train)
+    for row in ("5-mnist-seed0", "5-mnist-seed1", "ladder-thesis-seed0"):
+        parallel.finish(row)
+        stored = json.loads(parallel.path_of(row).read_text(encoding="utf8"))
+        assert stored["training_minutes"] == 1.5
+        assert stored["scores"]["owner"]["value"] == 1.0
+        assert stored["command"].startswith("python examples/parallel_vae_")
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == [
+        "parallel_vae-5-mnist.png",
+        "parallel_vae-ladder-thesis.png",
+    ]
+    with Image.open(tmp_path / "parallel_vae-5-mnist.png") as figure:
+        assert figure.convert("RGB").getpixel((0, 0)) == (0, 0, 255)
+    assert parallel.figure_list(["5-mnist", "2-mnist"]).endswith("\n\nNot drawn yet: 2-mnist.")
+
+
 def test_benchmarks_are_those_stored() -> None:
     page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf8")
     step = json.loads((ROOT / "docs" / "results" / "elbo_step.json").read_text(encoding="utf8"))

@@ -1,0 +1,474 @@
+"""The tables of results on parallel VAEs: trains what is missing, stores every finished row, prints the tables.
+
+    python docs/results/parallel_vae.py [--rows NAME ...] [--table-only] [--write]
+
+A row is one experiment and one seed. It is stored as JSON beside this script once it has finished, and never trained
+again; a run that was cut is resumed. The figure of the first seed is kept under docs/_static. Unfinished rows are
+named. --write puts the tables between the markers <!-- results:NAME --> and <!-- /results --> of README.md and of the
+page of the paper.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+FIGURES = ROOT / "docs" / "_static"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "papers" / "parallel_vae.md")
+SEEDS = range(3)
+MONET = 0.904  # its published foreground ARI on Multi-dSprites, where every instance is a group of its own
+
+DIGITS_SCRIPT, SCENES_SCRIPT = "examples/parallel_vae_digits.py", "examples/parallel_vae_scenes.py"
+FOUR = ("--data", "mnist", "--num-components", "4")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is trained, in words and as a command without its seed, on how many seeds."""
+
+    words: str
+    command: tuple[str, ...]
+    seeds: Sequence[int] = SEEDS
+
+
+DIGITS = {
+    "2-mnist": Experiment(
+        "two digits, one after the other (figure 4.1)",
+        (DIGITS_SCRIPT, "--data", "mnist", "--schedule", "individual"),
+    ),
+    "4-mnist": Experiment("four digits, together (figure 4.3)", (DIGITS_SCRIPT, *FOUR, "--single")),
+    "5-mnist": Experiment(
+        "five digits, one after the other (figure 4.2)",
+        (DIGITS_SCRIPT, "--data", "mnist", "--num-components", "5", "--schedule", "individual", "--unseen", "5"),
+    ),
+    "fashion": Experiment(
+        "0, 1, dresses and sneakers, together (figure 4.4)", (DIGITS_SCRIPT, "--data", "fashion", *FOUR[2:])
+    ),
+    "4-mnist-mixture": Experiment(
+        "four digits, together, as a mixture", (DIGITS_SCRIPT, *FOUR, "--likelihood", "mixture"), range(1)
+    ),
+}
+UNSUPERVISED = {
+    "unsupervised-4": Experiment("four digits", (DIGITS_SCRIPT, *FOUR, "--schedule", "unsupervised")),
+    "flat-unsupervised": Experiment("flat shapes", (SCENES_SCRIPT, "--data", "flat", "--schedule", "unsupervised")),
+}
+SCENES = {"scenes-default": Experiment("spheres and cylinders, the default preset", (SCENES_SCRIPT,))}
+
+# The budget of the ladder and of the single VAEs: images of a stage, by rung where its steps take longer or shorter
+# than those of the thesis's set-up, so that every training takes about ten minutes on two cores; and passes over them,
+# all stages together, which two and three stages can share and so can two rounds of two stages.
+LADDER_IMAGES = {"thesis": 4000}
+LADDER_PASSES = 12
+HALF, THIRD = LADDER_PASSES // 2, LADDER_PASSES // 3
+
+SHORT_STAGES = ("--schedule", "tandem", "--num-rounds", str(HALF), "--num-epochs", "1")
+LONG_STAGES = ("--schedule", "tandem", "--num-rounds", "2", "--num-epochs", str(LADDER_PASSES // 4))
+TOGETHER = ("--schedule", "together", "--num-epochs", str(THIRD), "--together-epochs", str(THIRD))
+MIXTURE = ("--likelihood", "mixture", "--scale", "0.1")
+FAST = ("--learning-rate", "3e-3", "--together-learning-rate", "1e-3", "--rates", "cosine")
+
+# The last set-up of section 4.3, part by part. What it leaves open (batches, widths, scenes) is ours, the same on all
+# rungs.
+THESIS: dict[str, tuple[str, ...]] = {
+    "types": ("--types", "cylinder", "sphere"),
+    "batch": ("--batch-size", "32"),
+    "decoder": ("--decoder", "broadcast"),
+    "color": ("--gray",),
+    "schedule": SHORT_STAGES,
+    "rate": ("--learning-rate", "1e-3", "--together-learning-rate", "1e-4", "--rates", "constant"),
+    "likelihood": ("--likelihood", "masked"),
+    "beta": ("--beta", "0.5"),
+    "gamma": ("--gamma", "0.009"),
+    "capacity": ("--channels", "32", "--latent-dim", "128"),
+}
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a rung of the ladder changes: a part of the set-up, the question that it asks, and the part's new value."""
+
+    part: str
+    words: str
+    options: tuple[str, ...]
+
+
+CHANGES = {
+    "decoder": Change("decoder", "strided transposed convolutions", ("--decoder", "strided")),
+    "color": Change("color", "color", ()),
+    "long-stages": Change("schedule", "three passes a stage of the tandem, not one", LONG_STAGES),
+    "schedule": Change("schedule", "one after the other, then together", TOGETHER),
+    "rate": Change("rate", "steps of 3e-3 that fall to 0 within a stage", FAST),
+    "gamma-0": Change("gamma", "no price of confident masks", ("--gamma", "0")),
+    "gamma-9": Change("gamma", "a price of confident masks 1,000 times as high", ("--gamma", "9")),
+    "beta": Change("beta", "beta .01: errors weigh 50 times as much", ("--beta", "0.01")),
+    "likelihood": Change("likelihood", "a mixture of scale .1: errors weigh 50 times as much", MIXTURE),
+    "wide": Change("capacity", "twice the channels", ("--channels", "64", "--latent-dim", "128")),
+    "narrow": Change(
+        "capacity", "half the channels, codes of 16 dimensions", ("--channels", "16", "--latent-dim", "16")
+    ),
+}
+OURS = ("schedule", "rate", "likelihood")  # the changes that are made together, and then taken back one by one
+
+
+def rung(name: str, changes: Sequence[str]) -> tuple[str, ...]:
+    """The command of a rung: the thesis's set-up with some changes."""
+    parts = THESIS | {CHANGES[change].part: CHANGES[change].options for change in changes}
+    options = [option for part in parts.values() for option in part]
+    return (SCENES_SCRIPT, "--preset", "paper", *options, *images(name))
+
+
+def images(name: str) -> tuple[str, str]:
+    return "--num-train", str(LADDER_IMAGES.get(name, LADDER_IMAGES["thesis"]))
+
+
+def single(name: str, *changes: str) -> tuple[str, ...]:
+    """The command of one VAE on cylinders, with as many passes as all stages of a rung have."""
+    kept = {part: THESIS[part] for part in ("batch", "decoder", "color", "rate", "likelihood", "beta", "capacity")}
+    kept |= {CHANGES[change].part: CHANGES[change].options for change in changes}
+    options = [option for part in kept.values() for option in part]
+    stages = ("--types", "cylinder", "--schedule", "single", "--num-epochs", str(LADDER_PASSES))
+    return (SCENES_SCRIPT, "--preset", "paper", *stages, *options, *images(name))
+
+
+SINGLES = {
+    "single-strided": Experiment("strided decoder, color (figure 4.5)", single("single-strided", "decoder", "color")),
+    "single-broadcast": Experiment("broadcast decoder, color (figure 4.6)", single("single-broadcast", "color")),
+    "single-gray": Experiment("broadcast decoder, gray (figure 4.7)", single("single-gray")),
+}
+LADDER = {
+    "thesis": Experiment("**the thesis's set-up** (figure 4.8)", rung("thesis", ())),
+    **{name: Experiment(change.words, rung(name, [name])) for name, change in CHANGES.items()},
+    "ours": Experiment("**all of: " + "; ".join(CHANGES[name].words for name in OURS) + "**", rung("ours", OURS)),
+    **{
+        f"ours-but-{name}": Experiment(
+            f"these but: {CHANGES[name].words}", rung(f"ours-but-{name}", [kept for kept in OURS if kept != name])
+        )
+        for name in OURS
+    },
+}
+EXPERIMENTS = {
+    **DIGITS,
+    **UNSUPERVISED,
+    **SCENES,
+    **SINGLES,
+    **{f"ladder-{name}": experiment for name, experiment in LADDER.items()},
+}
+# Name of a row -> its command, in the order in which rows are trained: first seeds first.
+ROWS: dict[str, list[str]] = {
+    f"{name}-seed{seed}": [*experiment.command, "--seed", str(seed)]
+    for seed in SEEDS
+    for name, experiment in EXPERIMENTS.items()
+    if seed in experiment.seeds
+}
+
+
+def path_of(row: str) -> Path:
+    return HERE / f"parallel_vae-{row}.json"
+
+
+def commit() -> str:
+    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return head.stdout.strip()
+
+
+def minutes_of(run: Path) -> float:
+    """Minutes of the training of all stages; that of one VAE beside them does not count."""
+    with (run / "history.csv").open(encoding="utf8", newline="") as file:
+        return round(sum(float(row["seconds"]) for row in csv.DictReader(file)) / 60, 1)
+
+
+def keep_figure(row: str, run: Path) -> None:
+    """Keep the figure of masks and images of a first seed, in 64 colors."""
+    from PIL import Image
+
+    name, _, seed = row.rpartition("-seed")
+    shown = run / "figures" / ("unseen.png" if name == "5-mnist" else "components.png")
+    if seed == "0" and shown.exists():
+        with Image.open(shown) as figure:
+            figure.convert("RGB").quantize(64).save(figure_of(name), optimize=True)
+
+
+def figure_of(name: str) -> Path:
+    return FIGURES / f"parallel_vae-{name}.png"
+
+
+def finish(row: str) -> None:
+    """Train, score and store one row, resuming a run that was cut."""
+    command = ROWS[row]
+    run = ROOT / "runs" / f"results-parallel_vae-{row}"
+    run.parent.mkdir(exist_ok=True)
+    trained_at = run.with_suffix(".commit")  # of the code that began the training, which a resumed run goes on with
+    if not trained_at.exists():
+        trained_at.write_text(commit())
+    scored_at = commit()
+    subprocess.run([sys.executable, *command, "--output", str(run), "--resume"], cwd=ROOT, check=True)
+    result = {
+        "command": " ".join(["python", *command]),
+        "trained_at": trained_at.read_text(),
+        "scored_at": scored_at,
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+        "training_minutes": minutes_of(run),
+        "scores": json.loads((run / "metrics.json").read_text(encoding="utf8")),
+    }
+    keep_figure(row, run)
+    path_of(row).write_text(json.dumps(result, indent=1) + "\n")
+
+
+def stored(name: str) -> list[dict[str, Any]]:
+    """The finished seeds of an experiment."""
+    paths = [path_of(f"{name}-seed{seed}") for seed in EXPERIMENTS[name].seeds]
+    return [json.loads(path.read_text(encoding="utf8")) for path in paths if path.exists()]
+
+
+def value_of(result: dict[str, Any], score: str) -> float | None:
+    """A score of a row; "presence/*" is the least of all types, "gain" what training adds to the Rand index."""
+    scores = {name: found["value"] for name, found in result["scores"].items()}
+    if score == "gain":
+        both = [scores.get(name) for name in ("foreground_ari", "untrained/foreground_ari")]
+        return None if None in both else both[0] - both[1]
+    if score.endswith("/*"):
+        return min((value for name, value in scores.items() if name.startswith(score[:-1])), default=None)
+    return scores.get(score)
+
+
+def interval(numbers: Sequence[float], digits: int = 3) -> str:
+    """Mean over seeds, and the half width of its 95 % interval (Student's t) where there are two seeds or more."""
+    from pyrodis.metrics import paired_difference
+
+    if not numbers:
+        return ""
+    if len(numbers) == 1:
+        return f"{numbers[0]:.{digits}f}"
+    mean = paired_difference(np.array(numbers), np.zeros(len(numbers)))
+    return f"{mean.value:.{digits}f} ± {mean.high - mean.value:.{digits}f}"
+
+
+def values(results: list[dict[str, Any]], score: str) -> list[float]:
+    found = [value_of(result, score) for result in results]
+    return [value for value in found if value is not None]
+
+
+def digits_of(score: str) -> int:
+    return 1 if score.startswith("dominance") else 5 if "mse" in score else 3
+
+
+def cells(results: list[dict[str, Any]], scores: Sequence[str]) -> list[str]:
+    return [interval(values(results, score), digits_of(score)) for score in scores]
+
+
+def line(*found: object) -> str:
+    return "| " + " | ".join(str(cell) for cell in found) + " |"
+
+
+def missing(names: Sequence[str]) -> str:
+    """A sentence on the rows of a table that are not there yet."""
+    counts = {name: (len(EXPERIMENTS[name].seeds), len(stored(name))) for name in names}
+    absent = [f"{name} ({all_ - there} of {all_} seeds)" for name, (all_, there) in counts.items() if there < all_]
+    return f"\n\nNot finished: {', '.join(absent)}." if absent else ""
+
+
+def table(names: Sequence[str], first: str, scores: dict[str, str]) -> str:
+    """A line for every experiment with a finished seed, means over seeds with 95 % intervals."""
+    lines = [line(first, "seeds", *scores, "minutes"), "| --- |" + " ---: |" * (len(scores) + 2)]
+    for name in names:
+        results = stored(name)
+        if results:
+            minutes = np.mean([result["training_minutes"] for result in results])
+            found = cells(results, list(scores.values()))
+            lines.append(line(EXPERIMENTS[name].words, len(results), *found, f"{minutes:.1f}"))
+    return "\n".join(lines) + missing(names)
+
+
+DIGIT_SCORES = {
+    "foreground ARI": "foreground_ari",
+    "right owner": "owner",
+    "presence, least AUROC": "presence/*",
+    "dominance, least": "dominance/*",
+    "error a pixel": "mse",
+    "less that of one VAE": "mse_less_single",
+}
+SCENE_SCORES = {
+    "foreground ARI": "foreground_ari",
+    "right owner": "owner",
+    "presence, least AUROC": "presence/*",
+    "dominance, least": "dominance/*",
+    "error on objects": "mse/foreground",
+    "error on background": "mse/background",
+}
+FREE_SCORES = {
+    "foreground ARI": "foreground_ari",
+    "untrained": "untrained/foreground_ari",
+    "gain": "gain",
+    "right owner, after matching": "owner",
+}
+SINGLE_SCORES = {"error a pixel": "mse", "on objects": "mse/foreground", "on background": "mse/background"}
+
+# What was to be reached: in words, by which experiment, as which score, and the least (or greatest) that is enough.
+GOALS = (
+    ("2-MNIST: foreground ARI", "2-mnist", "foreground_ari", "at least .90"),
+    ("2-MNIST: items whose owner is right", "2-mnist", "owner", "at least .98"),
+    ("4-MNIST: foreground ARI", "4-mnist", "foreground_ari", "at least .90"),
+    ("4-MNIST: items whose owner is right", "4-mnist", "owner", "at least .98"),
+    ("4-MNIST: presence from KL, AUROC of the worst VAE", "4-mnist", "presence/*", "at least .99"),
+    ("4-MNIST: dominance of the worst VAE", "4-mnist", "dominance/*", "at least 2"),
+    ("4-MNIST: error a pixel, less that of one VAE of the same size", "4-mnist", "mse_less_single", "at most 0"),
+    ("5-MNIST: presence from KL, AUROC of the worst VAE", "5-mnist", "presence/*", "at least .99"),
+    ("5-MNIST: dominance of the worst VAE", "5-mnist", "dominance/*", "at least 2"),
+    ("scenes, two types: foreground ARI", "scenes-default", "foreground_ari", "at least .85"),
+    ("scenes, two types: items whose owner is right", "scenes-default", "owner", "at least .95"),
+    ("unsupervised, digits: foreground ARI", "unsupervised-4", "foreground_ari", "at least .60"),
+    ("unsupervised, digits: above the untrained model", "unsupervised-4", "gain", "at least .20"),
+    ("unsupervised, flat shapes: foreground ARI", "flat-unsupervised", "foreground_ari", "at least .60"),
+    ("unsupervised, flat shapes: above the untrained model", "flat-unsupervised", "gain", "at least .20"),
+)
+
+
+def goal_table() -> str:
+    """What was to be reached, and what was."""
+    lines = ["| default presets | to reach | reached, mean over seeds | seeds |", "| --- | ---: | ---: | ---: |"]
+    for words, name, score, wanted in GOALS:
+        results = stored(name)
+        (reached,) = cells(results, [score])
+        lines.append(line(words, wanted, reached or "not finished", len(results)))
+    return "\n".join(lines)
+
+
+def digit_table() -> str:
+    """A line for every experiment on digits."""
+    return table(list(DIGITS), "experiment", DIGIT_SCORES)
+
+
+def scene_table() -> str:
+    """The scores on scenes."""
+    return table(list(SCENES), "scenes", SCENE_SCORES)
+
+
+def unsupervised_table() -> str:
+    """The trainings without stages, and a published one beside them."""
+    found = table(list(UNSUPERVISED), "images", FREE_SCORES)
+    head, _, rest = found.partition("\n\n")
+    published = line("MONet on Multi-dSprites, as published", "", f"{MONET:.3f}", "", "", "", "")
+    return "\n\n".join(filter(None, [f"{head}\n{published}", rest]))
+
+
+def single_table() -> str:
+    """One VAE on cylinders: the first experiments of the thesis on scenes."""
+    return table(list(SINGLES), "one VAE", SINGLE_SCORES)
+
+
+def ladder_table() -> str:
+    """A line for every rung."""
+    return table([f"ladder-{name}" for name in LADDER], "what differs from the thesis's set-up", SCENE_SCORES)
+
+
+def component_table() -> str:
+    """Presence and dominance of every VAE of every experiment on digits."""
+    lines = [line("experiment", "item", "presence, AUROC", "dominance", "IoU"), "| --- | --- |" + " ---: |" * 3]
+    for name in DIGITS:
+        results = stored(name)
+        items = [
+            key.partition("/")[2] for key in (results[0]["scores"] if results else ()) if key.startswith("presence/")
+        ]
+        for item in items:
+            found = cells(results, [f"{part}/{item}" for part in ("presence", "dominance", "iou")])
+            lines.append(line(name, item, *found))
+    return "\n".join(lines) + missing(list(DIGITS))
+
+
+def thesis_kl() -> dict[str, tuple[float, ...]]:
+    """Table 4.1 as the thesis prints it, which the example has."""
+    if str(ROOT / "examples") not in sys.path:
+        sys.path.append(str(ROOT / "examples"))
+    found: dict[str, tuple[float, ...]] = importlib.import_module("parallel_vae_digits").THESIS_KL
+    return found
+
+
+def kl_table() -> str:
+    """Table 4.1: KL of each VAE on each scene, the thesis's in brackets."""
+    results = stored("4-mnist")
+    lines = [line("scene", *(f"KL {k}" for k in range(4))), "| --- |" + " ---: |" * 4]
+    for scene, theirs in thesis_kl().items():
+        ours = [interval(values(results, f"kl/{scene}/{k}"), 2) for k in range(4)]
+        lines.append(line(scene, *(f"{a} ({b:.2f})".strip() for a, b in zip(ours, theirs, strict=True))))
+    return "\n".join(lines) + missing(["4-mnist"])
+
+
+def unseen_table() -> str:
+    """Which VAE draws a digit that none has learned."""
+    results = stored("5-mnist")
+    shares = [interval(values(results, f"unseen/5/owned_by_{k}"), 2) for k in range(5)]
+    lines = [line("owner of a 5", *(f"VAE {k}" for k in range(5))), "| --- |" + " ---: |" * 5]
+    return "\n".join([*lines, line("share of the 5s", *shares)]) + missing(["5-mnist"])
+
+
+def figure_list(names: Sequence[str]) -> str:
+    """The kept figures of some experiments, each under its words."""
+    found = [
+        f"![Input, mask and image of each VAE, and mixture](../_static/{figure_of(name).name})\n\n"
+        f"*{EXPERIMENTS[name].words.replace('*', '')}: `{' '.join(['python', *ROWS[f'{name}-seed0']])}`*"
+        for name in names
+        if figure_of(name).exists()
+    ]
+    absent = [name for name in names if not figure_of(name).exists()]
+    return "\n\n".join([*found, f"Not drawn yet: {', '.join(absent)}."] if absent else found)
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "parallel-goals": goal_table,
+    "parallel-digits": digit_table,
+    "parallel-components": component_table,
+    "parallel-kl": kl_table,
+    "parallel-unseen": unseen_table,
+    "parallel-unsupervised": unsupervised_table,
+    "parallel-singles": single_table,
+    "parallel-ladder": ladder_table,
+    "parallel-scenes": scene_table,
+    "parallel-digit-figures": lambda: figure_list(list(DIGITS)),
+    "parallel-scene-figures": lambda: figure_list([*SCENES, *SINGLES, *(f"ladder-{name}" for name in LADDER)]),
+}
+
+
+def write_blocks(text: str) -> str:
+    """Return a page with the tables between its markers."""
+    for name, block in BLOCKS.items():
+        pattern = rf"(<!-- results:{name} -->\n).*?(<!-- /results -->)"
+        text = re.sub(pattern, lambda found, block=block: found[1] + block() + "\n" + found[2], text, flags=re.DOTALL)
+    return text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", nargs="+", metavar="NAME", choices=ROWS, help="train these rows alone (default: all)")
+    parser.add_argument("--table-only", action="store_true", help="train nothing, print what is finished")
+    parser.add_argument("--write", action="store_true", help="write the tables into the pages")
+    options = parser.parse_args()
+    for row in options.rows or ROWS:
+        if not path_of(row).exists() and not options.table_only:
+            finish(row)
+    if options.write:
+        for page in PAGES:
+            page.write_text(write_blocks(page.read_text(encoding="utf8")), encoding="utf8")
+    for name, block in BLOCKS.items():
+        print(f"{name}\n\n{block()}\n")
+    for row in ROWS:
+        if not path_of(row).exists():
+            print(f"{row}: missing; run python docs/results/parallel_vae.py --rows {row}")
+
+
+if __name__ == "__main__":
+    main()
