@@ -11,11 +11,11 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import shared_parallel as parallel
+import shared_stages as staged
 import torch
 
 import pyrodis
@@ -30,15 +30,12 @@ from pyrodis.datasets import (
     MNISTItems,
 )
 from pyrodis.guides import ParallelGuide
-from pyrodis.infer import FitSettings, History, SlowLearning, Stage, fit_stages, individual_stages, together_stages
+from pyrodis.infer import History, Stage
 from pyrodis.metrics import Score
-from pyrodis.models import MaskedNormal, MixturePixels, ParallelVAE
+from pyrodis.models import ParallelVAE
 from pyrodis.nn import StridedDecoder, StridedEncoder
 from pyrodis.options import add_shared_options, run_script
 from pyrodis.plotting import score_table
-from pyrodis.regularizers import mask_entropy_penalty
-
-LIKELIHOODS = {"masked": MaskedNormal, "mixture": MixturePixels}
 
 # KL of VAE k on each scene, nats: the thesis's Table 4.1; "e" is an empty place.
 THESIS_KL = {
@@ -53,6 +50,8 @@ THESIS_KL = {
 
 # What a preset sets; every value can be overridden by its own option.
 SHARED: dict[str, Any] = {
+    "schedule": "together",
+    "likelihood": "masked",
     "latent_dim": 32,
     "num_epochs": 4,
     "batch_size": 32,
@@ -62,6 +61,7 @@ SHARED: dict[str, Any] = {
     "beta": 0.5,
     "gamma": 0.009,
     "output_bias": -3.0,
+    "precision": "32-true",
 }
 PRESETS: dict[str, dict[str, Any]] = {
     # Minutes on two cores.
@@ -87,30 +87,7 @@ SIZES = {"validation": 1_000, "test": 2_000, "unseen": 500, "table": 100}  # the
 SMOKE_SIZES = {"validation": 16, "test": 60, "unseen": 40, "table": 4}
 
 
-def alone(options: argparse.Namespace) -> list[Stage]:
-    """Each component in its turn, on its type and those before."""
-    return individual_stages(options.num_components, options.num_epochs, learning_rate=options.learning_rate)
-
-
-def together(options: argparse.Namespace) -> list[Stage]:
-    """The same, and after each turn all components so far."""
-    return together_stages(
-        options.num_components,
-        options.num_epochs,
-        learning_rate=options.learning_rate,
-        together_learning_rate=options.together_learning_rate,
-        together_epochs=options.together_epochs,
-    )
-
-
-def unsupervised(options: argparse.Namespace) -> list[Stage]:
-    """All components on all types at once, for as many epochs as alone; no stage says which type is whose."""
-    everyone = tuple(range(options.num_components))
-    num_epochs = options.num_components * options.num_epochs
-    return [Stage("all", everyone, everyone, num_epochs, options.learning_rate)]
-
-
-SCHEDULES = {"individual": alone, "together": together, "unsupervised": unsupervised}
+SCHEDULES = {"individual": staged.alone, "together": staged.together, "unsupervised": staged.unsupervised}
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -134,47 +111,20 @@ def make_parser() -> argparse.ArgumentParser:
     )
     option("--unseen", type=int, nargs="+", default=(), metavar="TYPE", help="further types that are in a test alone")
     option("--single", action="store_true", help="train one VAE of the same size for as many steps as well")
+    preset = PRESETS["default"]
     model = parser.add_argument_group("model (defaults are those of --preset default)")
-    option = model.add_argument
-    option(
-        "--likelihood",
-        choices=LIKELIHOODS,
-        default="masked",
-        help="squared errors under masks, or a mixture (default: masked)",
-    )
-    option("--scale", type=float, help="deviation of a pixel (default: sqrt(1/2) for masked, 0.1 for mixture)")
-    option("--beta", type=float, help="weight of the KL (default: 0.5)")
-    option("--gamma", type=float, help="weight of the price of confident masks (default: 0.009)")
-    option("--widths", type=int, nargs="+", help="channels of the encoders' layers (default: 16 32)")
-    option("--dense-dim", type=int, help="size of the dense layers (default: 64)")
-    option("--latent-dim", type=int, help="size of a code (default: 32)")
-    option("--output-bias", type=float, help="logit of a pixel where training starts (default: -3)")
+    staged.add_model_options(model.add_argument, preset)
     training = parser.add_argument_group("training (defaults are those of --preset default)")
-    option = training.add_argument
-    option(
-        "--schedule",
-        choices=SCHEDULES,
-        default="together",
-        help="individual: one component after another, on its type and those before; together: and all so far after "
-        "each; unsupervised: all at once, slower by their KL (default: together)",
-    )
-    option("--num-train", type=int, help="images of each stage (default: 10,000)")
-    option("--num-epochs", type=int, help="epochs of each stage (default: 4)")
-    option("--together-epochs", type=int, help="epochs of the stages together (default: as the others)")
-    option("--batch-size", type=int, help="images a step (default: 32)")
-    option("--learning-rate", type=float, help="highest step size of Adam (default: 3e-3)")
-    option("--together-learning-rate", type=float, help="the same of the stages together (default: 1e-3)")
-    option("--rates", choices=("cosine", "constant"), help="step sizes within a stage (default: cosine)")
-    option("--halving-kl", type=float, default=5.0, help="nats that halve the rate where unsupervised (default: 5)")
+    meaning = "individual: one component after another, on its type and those before; together: and all so far after "
+    meaning += "each; unsupervised: all at once, slower by their KL"
+    staged.add_training_options(training.add_argument, preset, SCHEDULES, meaning)
+    training.add_argument("--together-epochs", type=int, help="epochs of the stages together (default: as the others)")
     return parser
 
 
 def apply_preset(options: argparse.Namespace) -> None:
     """Fill the options that were not given with the values of the preset."""
-    preset = PRESETS[options.preset] | (SMOKE if options.smoke_test else {})
-    for name, value in preset.items():
-        if getattr(options, name) is None:
-            setattr(options, name, value)
+    staged.fill_preset(options, PRESETS[options.preset] | (SMOKE if options.smoke_test else {}))
     if options.num_components < 2:
         raise ValueError(f"--num-components must be at least 2, got {options.num_components}; --single trains one VAE")
     seen = sorted(number for number in options.unseen if number < options.num_components)
@@ -212,34 +162,16 @@ def make_pair(options: argparse.Namespace, num: int, widths: Any, growth: int = 
         for _ in range(num)
     ]
     encoders = [StridedEncoder((1, height, width), tuple(widths), dense) for _ in range(num)]
-    likelihood = LIKELIHOODS[options.likelihood]
-    pixels = likelihood() if options.scale is None else likelihood(options.scale)
-    return ParallelVAE(decoders, pixels, latent), ParallelGuide(encoders, latent)
-
-
-def count_parameters(pair: Any) -> int:
-    return sum(parameter.numel() for program in pair for parameter in program.parameters())
+    return ParallelVAE(decoders, staged.make_likelihood(options), latent), ParallelGuide(encoders, latent)
 
 
 def make_single(options: argparse.Namespace) -> tuple[ParallelVAE, ParallelGuide]:
     """One VAE with no fewer parameters than all components have: codes and dense layers of their size together."""
-    wanted = count_parameters(make_pair(options, options.num_components, options.widths))
+    wanted = staged.count_parameters(make_pair(options, options.num_components, options.widths))
     widths = list(options.widths)
-    while count_parameters(pair := make_pair(options, 1, widths, options.num_components)) < wanted:
+    while staged.count_parameters(pair := make_pair(options, 1, widths, options.num_components)) < wanted:
         widths = [width + 1 for width in widths]
     return pair
-
-
-def make_settings(options: argparse.Namespace) -> FitSettings:
-    slow = SlowLearning(options.halving_kl) if options.schedule == "unsupervised" else None
-    return FitSettings(
-        batch_size=options.batch_size,
-        schedule=options.rates,
-        kl_weights={"z": options.beta},
-        device=options.device,
-        seed=options.seed,
-        slow_learning=slow,
-    )
 
 
 def load_pairs(options: argparse.Namespace, source: ItemSource) -> Any:
@@ -257,39 +189,6 @@ def sizes_of(options: argparse.Namespace) -> dict[str, int]:
     return SMOKE_SIZES if options.smoke_test else SIZES
 
 
-def say_hours(options: argparse.Namespace, pair: Any, x: torch.Tensor, num_epochs: int) -> None:
-    """Time one step of all components and print what the whole training would take on this CPU."""
-    start = time.perf_counter()
-    pyrodis.NamedELBO()(*pair)(x).backward()
-    hours = (time.perf_counter() - start) / len(x) * options.num_train * num_epochs / 3600
-    for program in pair:
-        program.zero_grad(set_to_none=True)
-    print(f"on this CPU {num_epochs} epochs take at most about {hours:.1f} hours, by one step of {len(x)} images")
-
-
-def train(options: argparse.Namespace, pair: Any, stages: list[Stage], data: Any) -> History:
-    """Train the components stage by stage, or go on with it."""
-    model, guide = pair
-    if options.gamma:
-        price = lambda output: mask_entropy_penalty(output["masks"])  # noqa: E731
-        model = pyrodis.add_penalty(model, "entropy", price, options.gamma, side="model")
-    return fit_stages(
-        model,
-        guide,
-        stages,
-        data,
-        settings=make_settings(options),
-        output=Path(options.output),
-        resume=options.resume,
-        overwrite=options.overwrite,
-        description={
-            "preset": "smoke test" if options.smoke_test else options.preset,
-            "schedule": options.schedule,
-            "gamma": options.gamma,
-        },
-    )
-
-
 def train_single(options: argparse.Namespace, stages: list[Stage], data: Any) -> tuple[Any, Any]:
     """Train one VAE of the components' total size on images of all types, for as many steps as all stages have."""
     from dataclasses import replace
@@ -298,7 +197,7 @@ def train_single(options: argparse.Namespace, stages: list[Stage], data: Any) ->
     train, validation = data(tuple(range(options.num_components)))
     num_epochs = sum(stage.num_epochs for stage in stages)
     settings = replace(
-        make_settings(options), num_epochs=num_epochs, learning_rate=options.learning_rate, slow_learning=None
+        staged.make_settings(options), num_epochs=num_epochs, learning_rate=options.learning_rate, slow_learning=None
     )
     pyrodis.fit(
         *pair,
@@ -327,19 +226,6 @@ def kl_by_scene(options: argparse.Namespace, pair: Any, source: ItemSource, orde
     names = ["".join("e" if number is None else str(number) for number in scene) for scene in scenes]
     columns = {name: kl[i :: len(scenes)].numpy() for i, name in enumerate(names)}
     return {name: [metrics.mean_score(column) for column in kl.T] for name, kl in columns.items()}
-
-
-def kl_table(table: dict[str, list[Score]], compare: bool) -> str:
-    """KL by scene as a Markdown table, the thesis's numbers in brackets where they can be compared."""
-    num = len(next(iter(table.values())))
-    rows = [["scene", *(f"KL {k}" for k in range(num))], ["---", *["---:"] * num]]
-    for name, row in table.items():
-        theirs = THESIS_KL.get(name) if compare else None
-        cells = [f"{score.value:.2f}" for score in row]
-        rows.append(
-            [name, *(f"{a} ({b:.2f})" for a, b in zip(cells, theirs, strict=True))] if theirs else [name, *cells]
-        )
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def unseen_scores(found: Any, scenes: Any, options: argparse.Namespace, order: list[int]) -> dict[str, Score]:
@@ -425,9 +311,9 @@ def main(options: argparse.Namespace) -> None:
     num_epochs = sum(stage.num_epochs for stage in stages)
     if options.preset == "paper" and not options.smoke_test:
         x = parallel.read_items(DigitPairs(source, num_images=options.batch_size))["x"]
-        say_hours(options, pair, x, num_epochs)
+        staged.say_hours(options, pair, x, num_epochs)
         pair = make_pair(options, options.num_components, options.widths)  # batch normalization has seen images
-    history = train(options, pair, stages, data)
+    history = staged.train(options, pair, stages, data)
     print(f"trained {len(stages)} stages on {source.name} in {math.fsum(history.column('seconds')) / 60:.1f} minutes")
     pair = tuple(program.cpu().eval() for program in pair)
     result = evaluate(options, pair, source, names)
@@ -439,7 +325,7 @@ def main(options: argparse.Namespace) -> None:
     draw_figures(run / "figures", pair[0], result, history, stages, compare)
     print(score_table({name: score for name, score in result["scores"].items() if not name.startswith("kl/")}))
     print("KL of each VAE by scene, nats" + (", the thesis's in brackets:" if compare else ":"))
-    print(kl_table(result["table"], compare))
+    print(parallel.kl_table(result["table"], THESIS_KL if compare else None))
     print(f"weights, history.csv, metrics.json and figures are in {run}; load it with pyrodis.load({str(run)!r})")
 
 

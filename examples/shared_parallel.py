@@ -72,21 +72,36 @@ def mask_scores(
     `names` are of the first types, of which component order[k] is to own type k; `num_types` stands for nothing.
     """
     masks = found["masks"][:, [*order]].numpy()
-    kl = found["kl"][:, [*order]].clamp_min(1e-6).numpy()  # ratios to a component that says nothing at all are 1
     items = scenes["masks"][:, 0]
     types = scenes["factors"][:, : items.shape[1] - 1]
     by_type = type_masks(items, types, num_types)[:, [*range(len(names)), num_types]].numpy()
-    present = (types.unsqueeze(-1) == torch.arange(len(names))).any(1).numpy()
     scores = {
         "foreground_ari": metrics.adjusted_rand_index(by_type, masks),
         "owner": metrics.owner_accuracy(items.numpy(), masks, types.numpy()),
     }
+    for k, name in enumerate(names):
+        scores[f"owner/{name}"] = metrics.owner_accuracy(items.numpy(), masks, types.where(types == k, -1).numpy())
+    overlaps = metrics.mask_iou(by_type, masks, names)
+    scores |= {f"iou/{name}": score for name, score in overlaps.items()}
+    return scores | presence_scores(found, types, names, order)
+
+
+def presence_scores(
+    found: Mapping[str, torch.Tensor], types: torch.Tensor, names: Sequence[str], order: Sequence[int]
+) -> dict[str, Score]:
+    """What the KL of components says of the types (N, M) that are there; component order[k] is to own type k."""
+    kl = found["kl"][:, [*order]].clamp_min(1e-6).numpy()  # ratios to a component that says nothing at all are 1
+    there = present_types(types, len(names)).numpy()
     parts = {
-        "iou": metrics.mask_iou(by_type, masks, names),
-        "presence": metrics.presence_auroc(kl, present, names),
-        "dominance": metrics.dominance(kl, present, names),
+        "presence": metrics.presence_auroc(kl, there, names),
+        "dominance": metrics.dominance(kl, there, names),
     }
-    return scores | {f"{part}/{name}": score for part, by_name in parts.items() for name, score in by_name.items()}
+    return {f"{part}/{name}": score for part, by_name in parts.items() for name, score in by_name.items()}
+
+
+def present_types(types: torch.Tensor, num: int) -> torch.Tensor:
+    """Which of the first `num` types are among items (N, M): bool (N, num)."""
+    return (types.unsqueeze(-1) == torch.arange(num)).any(1)
 
 
 def squared_errors(x: torch.Tensor, shown: torch.Tensor) -> np.ndarray:
@@ -142,6 +157,18 @@ def draw_kl(kl: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequence[flo
         ax.spines[:].set_visible(False)
         ax.set_title(title, fontsize=10)
     return axes
+
+
+def kl_table(table: Mapping[str, Sequence[Score]], theirs: Mapping[str, Sequence[float]] | None = None) -> str:
+    """KL by scene as a Markdown table, the thesis's numbers in brackets where they can be compared."""
+    num = len(next(iter(table.values())))
+    rows = [["scene", *(f"KL {k}" for k in range(num))], ["---", *["---:"] * num]]
+    for name, row in table.items():
+        cells, compared = [f"{score.value:.2f}" for score in row], (theirs or {}).get(name)
+        if compared:
+            cells = [f"{ours} ({other:.2f})" for ours, other in zip(cells, compared, strict=True)]
+        rows.append([name, *cells])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def draw_training(history: History, stages: Sequence[Stage]) -> Any:

@@ -460,20 +460,20 @@ def test_the_stages_of_the_digits_are_those_of_the_schedule() -> None:
     assert [stage.items for stage in example.SCHEDULES["individual"](options)][1:3] == [(0, 1), (0, 1, 2)]
     (stage,) = example.SCHEDULES["unsupervised"](options)
     assert (stage.active, stage.items, stage.num_epochs) == ((0, 1, 2, 3), (0, 1, 2, 3), 4)
-    settings = example.make_settings(parse(example, "--schedule", "unsupervised", "--halving-kl", "3"))
+    settings = example.staged.make_settings(parse(example, "--schedule", "unsupervised", "--halving-kl", "3"))
     assert settings.slow_learning.halving_kl == 3
     assert settings.kl_weights == {"z": 0.5}
-    assert example.make_settings(options).slow_learning is None
+    assert example.staged.make_settings(options).slow_learning is None
 
 
 @pytest.mark.parametrize("num", [2, 5])
 def test_one_vae_has_no_fewer_parameters_than_all_components(num: int) -> None:
     example = load_example("parallel_vae_digits")
     options = parse(example, "--num-components", str(num), "--widths", "4", "8")
-    wanted = example.count_parameters(example.make_pair(options, num, options.widths))
+    wanted = example.staged.count_parameters(example.make_pair(options, num, options.widths))
     pair = example.make_single(options)
     assert len(pair[0].decoders) == 1
-    assert wanted <= example.count_parameters(pair) < 1.3 * wanted
+    assert wanted <= example.staged.count_parameters(pair) < 1.3 * wanted
 
 
 def test_the_table_of_kls_beside_the_document() -> None:
@@ -481,9 +481,9 @@ def test_the_table_of_kls_beside_the_document() -> None:
     assert example.table_scenes(2) == [(None, None), (0, 0), (1, 1), (0, 1)]
     assert example.table_scenes(5)[-1] == (4, 4)
     table = {"33": [mean_score(np.full(3, 7.0 + k)) for k in range(4)]}
-    rows = example.kl_table(table, compare=True).splitlines()
+    rows = example.parallel.kl_table(table, example.THESIS_KL).splitlines()
     assert rows[-1] == "| 33 | 7.00 (1.64) | 8.00 (2.19) | 9.00 (28.37) | 10.00 (7.60) |"
-    assert example.kl_table(table, compare=False).splitlines()[-1] == "| 33 | 7.00 | 8.00 | 9.00 | 10.00 |"
+    assert example.parallel.kl_table(table).splitlines()[-1] == "| 33 | 7.00 | 8.00 | 9.00 | 10.00 |"
 
 
 def test_components_are_matched_with_what_they_draw() -> None:

@@ -1,0 +1,136 @@
+"""What the scripts of parallel VAEs share in training: options, schedules, settings, and the training itself."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import pyrodis
+from pyrodis.infer import FitSettings, History, SlowLearning, Stage, fit_stages, individual_stages, together_stages
+from pyrodis.models import MaskedNormal, MixturePixels
+from pyrodis.regularizers import mask_entropy_penalty
+
+LIKELIHOODS = {"masked": MaskedNormal, "mixture": MixturePixels}
+
+
+def add_model_options(option: Any, preset: Mapping[str, Any]) -> None:
+    """Options of both scripts' models; `option` is a group's `add_argument`, `preset` what the help names."""
+    option(
+        "--likelihood",
+        choices=LIKELIHOODS,
+        help=f"squared errors under masks, or a mixture (default: {preset['likelihood']})",
+    )
+    option("--scale", type=float, help="deviation of a pixel (default: sqrt(1/2) for masked, 0.1 for mixture)")
+    option("--beta", type=float, help=f"weight of the KL (default: {preset['beta']})")
+    option("--gamma", type=float, help=f"weight of the price of confident masks (default: {preset['gamma']})")
+    widths = " ".join(map(str, preset["widths"]))
+    option("--widths", type=int, nargs="+", help=f"channels of the encoders' layers (default: {widths})")
+    option("--dense-dim", type=int, help=f"size of the dense layers (default: {preset['dense_dim']})")
+    option("--latent-dim", type=int, help=f"size of a code (default: {preset['latent_dim']})")
+    option(
+        "--output-bias", type=float, help=f"logit of a pixel where training starts (default: {preset['output_bias']})"
+    )
+
+
+def add_training_options(option: Any, preset: Mapping[str, Any], schedules: Iterable[str], meaning: str) -> None:
+    """Options of both scripts' trainings, `--schedule` with the meaning of its values."""
+    option("--schedule", choices=[*schedules], help=f"{meaning} (default: {preset['schedule']})")
+    option("--num-train", type=int, help=f"images of each stage (default: {preset['num_train']:,})")
+    option("--num-epochs", type=int, help=f"epochs of each stage (default: {preset['num_epochs']})")
+    option("--batch-size", type=int, help=f"images a step (default: {preset['batch_size']})")
+    option("--learning-rate", type=float, help=f"highest step size of Adam (default: {preset['learning_rate']})")
+    rate = preset["together_learning_rate"]
+    option("--together-learning-rate", type=float, help=f"the same of the stages together (default: {rate})")
+    option("--rates", choices=("cosine", "constant"), help=f"step sizes within a stage (default: {preset['rates']})")
+    option("--halving-kl", type=float, default=5.0, help="nats that halve the rate where unsupervised (default: 5)")
+    option("--precision", choices=("bf16-mixed", "32-true"), help=f"of the networks (default: {preset['precision']})")
+
+
+def fill_preset(options: argparse.Namespace, preset: Mapping[str, Any]) -> None:
+    """Give the options that were not given the values of a preset."""
+    for name, value in preset.items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+
+
+def alone(options: argparse.Namespace) -> list[Stage]:
+    """Each component in its turn, on its type and those before."""
+    return individual_stages(options.num_components, options.num_epochs, learning_rate=options.learning_rate)
+
+
+def together(options: argparse.Namespace) -> list[Stage]:
+    """The same, and after each turn all components so far."""
+    return together_stages(
+        options.num_components,
+        options.num_epochs,
+        learning_rate=options.learning_rate,
+        together_learning_rate=options.together_learning_rate,
+        together_epochs=options.together_epochs,
+    )
+
+
+def unsupervised(options: argparse.Namespace) -> list[Stage]:
+    """All components on all types at once, for as many epochs as alone; no stage says which type is whose."""
+    everyone = tuple(range(options.num_components))
+    num_epochs = options.num_components * options.num_epochs
+    return [Stage("all", everyone, everyone, num_epochs, options.learning_rate)]
+
+
+def make_likelihood(options: argparse.Namespace) -> Any:
+    likelihood = LIKELIHOODS[options.likelihood]
+    return likelihood() if options.scale is None else likelihood(options.scale)
+
+
+def make_settings(options: argparse.Namespace) -> FitSettings:
+    slow = SlowLearning(options.halving_kl) if options.schedule == "unsupervised" else None
+    return FitSettings(
+        batch_size=options.batch_size,
+        schedule=options.rates,
+        kl_weights={"z": options.beta},
+        precision=options.precision,
+        device=options.device,
+        seed=options.seed,
+        slow_learning=slow,
+    )
+
+
+def count_parameters(pair: Any) -> int:
+    return sum(parameter.numel() for program in pair for parameter in program.parameters())
+
+
+def say_hours(options: argparse.Namespace, pair: Any, x: torch.Tensor, num_epochs: int) -> None:
+    """Time one step of all components and print what the whole training would take on this CPU."""
+    start = time.perf_counter()
+    pyrodis.NamedELBO()(*pair)(x).backward()
+    hours = (time.perf_counter() - start) / len(x) * options.num_train * num_epochs / 3600
+    for program in pair:
+        program.zero_grad(set_to_none=True)
+    print(f"on this CPU {num_epochs} epochs take at most about {hours:.1f} hours, by one step of {len(x)} images")
+
+
+def train(options: argparse.Namespace, pair: Any, stages: list[Stage], data: Any) -> History:
+    """Train the components stage by stage, or go on with it; one component has no masks to put a price on."""
+    model, guide = pair
+    if options.gamma and len(model.decoders) > 1:
+        price = lambda output: mask_entropy_penalty(output["masks"])  # noqa: E731
+        model = pyrodis.add_penalty(model, "entropy", price, options.gamma, side="model")
+    return fit_stages(
+        model,
+        guide,
+        stages,
+        data,
+        settings=make_settings(options),
+        output=Path(options.output),
+        resume=options.resume,
+        overwrite=options.overwrite,
+        description={
+            "preset": "smoke test" if options.smoke_test else options.preset,
+            "schedule": options.schedule,
+            "gamma": options.gamma,
+        },
+    )
