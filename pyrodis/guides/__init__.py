@@ -12,10 +12,12 @@ from pyrodis.guides.parallel_guide import ParallelGuide
 from pyrodis.guides.smoothing_guide import SmoothingGuide
 from pyrodis.guides.structured_guide import StructuredGuide
 from pyrodis.guides.transitions import BasisTransition, DenseTransition, DiagonalTransition, RotationTransition
+from pyrodis.guides.what_where_guide import DeltaWhatWhereGuide, WhatWhereGuide
 
 __all__ = [
     "BasisTransition",
     "DeltaGuide",
+    "DeltaWhatWhereGuide",
     "DenseTransition",
     "DiagonalTransition",
     "EigenvalueGuide",
@@ -29,4 +31,5 @@ __all__ = [
     "RotationTransition",
     "SmoothingGuide",
     "StructuredGuide",
+    "WhatWhereGuide",
 ]

@@ -52,14 +52,14 @@ def encode_views(
     """
     check_frames_shape(x)
     if not has_static:
-        alone = _encode_seen("dynamic_view", dynamic_view, "encoder", encoder, x, keeps_frames=True)
+        alone = encode_seen("dynamic_view", dynamic_view, "encoder", encoder, x, keeps_frames=True)
         return alone, alone
     shared = dynamic_view is static_view and dynamic_encoder is None
-    static = _encode_seen("static_view", static_view, "encoder", encoder, x, keeps_frames=shared)
+    static = encode_seen("static_view", static_view, "encoder", encoder, x, keeps_frames=shared)
     if shared:
         return static, static
     name, own = ("encoder", encoder) if dynamic_encoder is None else ("dynamic_encoder", dynamic_encoder)
-    return static, _encode_seen("dynamic_view", dynamic_view, name, own, x, keeps_frames=True)
+    return static, encode_seen("dynamic_view", dynamic_view, name, own, x, keeps_frames=True)
 
 
 def check_view(name: str, view: Any) -> nn.Module | None:
@@ -111,10 +111,35 @@ def check_dynamic_encoder(dynamic_encoder: Any, encoder: nn.Module) -> nn.Module
     return dynamic_encoder
 
 
-def _encode_seen(
+def encode_seen(
     view_name: str, view: nn.Module | None, encoder_name: str, encoder: nn.Module, x: torch.Tensor, keeps_frames: bool
 ) -> torch.Tensor:
-    """The features of what a view shows, where its encoder and its code can read that."""
+    """Return the features of what a view shows, where its encoder and its code can read that.
+
+    Args:
+        view_name: Name of the view's argument, for the messages.
+        view: Maps frames to frames, or None.
+        encoder_name: Name of the encoder's argument, for the messages.
+        encoder: Maps frames (..., C, H, W) to features.
+        x: Clips.
+        keeps_frames: Whether the view must show as many frames as x has.
+
+    Shape:
+        x: (B, T, C, H, W).
+
+    Returns:
+        Features of shape (B, frames of the view, encoder.feature_dim).
+
+    Raises:
+        TypeError: If x is not a floating-point tensor.
+        ValueError: If x has another shape, or the view returns what the encoder or the code cannot read.
+
+    Example:
+        >>> from pyrodis.nn import ConvEncoder, SubsetFrames
+        >>> encoder = ConvEncoder((1, 8, 8), 4, base_channels=2)
+        >>> encode_seen("view", SubsetFrames(3), "encoder", encoder, torch.zeros(2, 5, 1, 8, 8), False).shape
+        torch.Size([2, 3, 4])
+    """
     if view is None:
         return encode_frames(encoder, x)
     seen = view(x)
@@ -123,8 +148,8 @@ def _encode_seen(
         raise ValueError(f"{view_name} must return frames (B, T, C, H, W), B = {len(x)} as x has, got {got}")
     if keeps_frames and seen.shape[1] != x.shape[1]:
         raise ValueError(
-            f"{view_name} must keep the number of frames, since every frame has a z: expected {x.shape[1]}, "
-            f"got {seen.shape[1]}; pass a view such as SubsetFrames as static_view only"
+            f"{view_name} must keep the number of frames, since every frame has a code: expected {x.shape[1]}, "
+            f"got {seen.shape[1]}; a view such as SubsetFrames is for the code of a whole clip alone"
         )
     frame_shape = getattr(encoder, "frame_shape", None)
     if frame_shape is not None and tuple(seen.shape[2:]) != tuple(frame_shape):

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pyrodis.infer.penalties import GuideRun as GuideRun
     from pyrodis.infer.penalties import add_guide_penalty as add_guide_penalty
     from pyrodis.infer.reencoding import Reencoding as Reencoding
+    from pyrodis.infer.same_clip import SameClip as SameClip
     from pyrodis.infer.settings import FitSettings as FitSettings
     from pyrodis.infer.slow_learning import SlowLearning as SlowLearning
     from pyrodis.infer.staged_training import fit_stages as fit_stages
@@ -57,6 +58,7 @@ _HOMES = {
     "MutualInformation": "mutual_information",
     "NamedELBO": "elbo",
     "Reencoding": "reencoding",
+    "SameClip": "same_clip",
     "SlowLearning": "slow_learning",
     "Stage": "stages",
     "Terms": "elbo",

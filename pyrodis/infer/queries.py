@@ -19,6 +19,8 @@ from pyrodis.ops import check_frames, check_positive_int
 
 Latents = dict[str, torch.Tensor]
 
+_SHOWS = ("static_view", "dynamic_view", "what_view", "where_view", "what_reader")  # parts of guides that may draw
+
 
 def encode(
     guide: nn.Module, x: torch.Tensor, num_samples: int | None = None, *, num_views: int | None = None
@@ -228,11 +230,11 @@ def _mean_over_views(guide: nn.Module, x: torch.Tensor, num_views: int) -> Laten
 
 
 def _random_views(guide: nn.Module) -> list[Any]:
-    """All parts of a guide's views that draw in eval mode; a part of two views stands there twice."""
+    """All parts of a guide's views and readers that draw in eval mode; a part of two views stands there twice."""
     return [
         part
         for module in guide.modules()
-        for name in ("static_view", "dynamic_view")
+        for name in _SHOWS
         if isinstance(view := getattr(module, name, None), nn.Module)
         for part in view.modules()
         if hasattr(part, "seed") and not getattr(part, "all_in_eval", False)

@@ -14,11 +14,14 @@ from pyrodis.models.linear_gaussian_dynamics import LinearGaussianDynamics
 from pyrodis.models.parallel_vae import ParallelVAE
 from pyrodis.models.priors import LSTMPrior, MixtureStartPrior, StandardPrior
 from pyrodis.models.stationary_prior import StationaryPrior
+from pyrodis.models.what_where import AddCodes, ConcatenateCodes, WhatWhereVAE
 
 __all__ = [
     "DSVAE",
+    "AddCodes",
     "BernoulliPixels",
     "BetaVAE",
+    "ConcatenateCodes",
     "DelayedVAE",
     "DynamicsPrior",
     "EigenvalueVAE",
@@ -36,4 +39,5 @@ __all__ = [
     "SlowFastEigenvalues",
     "StandardPrior",
     "StationaryPrior",
+    "WhatWhereVAE",
 ]

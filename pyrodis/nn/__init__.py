@@ -5,10 +5,12 @@ from pyrodis.nn.color_views import RandomGray, RandomTones, Silhouette
 from pyrodis.nn.conv import ConvDecoder, ConvEncoder
 from pyrodis.nn.detail_views import Downsample, GaussianBlur
 from pyrodis.nn.discriminator import FrameDiscriminator
+from pyrodis.nn.frame_readers import EveryFrame, MeanFrames, OneFrame, OtherFrame, ProductFrames
 from pyrodis.nn.frame_views import FrameShuffle, SingleFrame, SubsetFrames
-from pyrodis.nn.heads import LocScale
+from pyrodis.nn.heads import LocScale, NormalizedHead
 from pyrodis.nn.hide_frames import HideFrames, visible_frames
 from pyrodis.nn.patch_encoder import PatchEncoder
+from pyrodis.nn.pooled import PlaceBlindEncoder, PooledEncoder, UpsampleDecoder
 from pyrodis.nn.recurrent import BidirectionalLSTM, MeanReader, RecurrentTransition
 from pyrodis.nn.strided import StridedDecoder, StridedEncoder
 from pyrodis.nn.subtract_mean import SubtractMean
@@ -20,14 +22,22 @@ __all__ = [
     "ConvDecoder",
     "ConvEncoder",
     "Downsample",
+    "EveryFrame",
     "FrameDiscriminator",
     "FrameShuffle",
     "GaussianBlur",
     "HideFrames",
     "LocScale",
+    "MeanFrames",
     "MeanReader",
+    "NormalizedHead",
+    "OneFrame",
+    "OtherFrame",
     "PatchEncoder",
     "PatchShuffle",
+    "PlaceBlindEncoder",
+    "PooledEncoder",
+    "ProductFrames",
     "RandomCrop",
     "RandomGray",
     "RandomShift",
@@ -39,5 +49,6 @@ __all__ = [
     "StridedEncoder",
     "SubsetFrames",
     "SubtractMean",
+    "UpsampleDecoder",
     "visible_frames",
 ]

@@ -57,3 +57,55 @@ class LocScale(nn.Module):
         with without_autocast(features):
             loc, raw = self.linear(full_precision(features)).chunk(2, dim=-1)
             return loc, MIN_SCALE + softplus(raw + self.offset)
+
+
+class NormalizedHead(nn.Module):
+    r"""Map features to a code without noise whose every dimension is normalized over the batch, in full precision.
+
+    $$c = \gamma\, \frac{W h - \operatorname{mean}(W h)}{\sqrt{\operatorname{var}(W h) + 10^{-5}}} + \beta$$
+
+    Mean and variance are those of all codes of the batch, of all their frames; in eval mode, running averages. A code
+    cannot shrink to escape a penalty of its differences then, as long as gamma stays: without `affine` gamma is 1 and
+    beta 0. It is for codes without noise; the scale of a code with noise is what its prior and its KL are about.
+
+    Args:
+        input_dim: Size of the features.
+        dim: Size of the code.
+        affine: Whether gamma and beta are learned.
+
+    Shape:
+        features (..., input_dim) to (..., dim).
+
+    Raises:
+        TypeError: If a size is not an int.
+        ValueError: If a size is not positive, or there is only one code in training mode.
+
+    Source:
+        Mantel, Disentangling Motion from Identity with Barlow Twins Autoencoders (2021), sections 2.2 and 3.1.
+
+    Example:
+        >>> NormalizedHead(8, 2)(torch.randn(3, 5, 8)).mean((0, 1)).abs().max() < 1e-6
+        tensor(True)
+    """
+
+    def __init__(self, input_dim: int, dim: int, affine: bool = True) -> None:
+        super().__init__()
+        self.affine = affine
+        self.linear = nn.Linear(check_positive_int("input_dim", input_dim), check_positive_int("dim", dim))
+        self.norm = nn.BatchNorm1d(dim, affine=affine)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the code.
+
+        Args:
+            features: Tensor of shape (..., input_dim).
+
+        Returns:
+            Tensor of shape (..., dim).
+        """
+        with without_autocast(features):
+            codes = self.linear(full_precision(features))
+            flat = codes.reshape(-1, codes.shape[-1])
+            if self.training and len(flat) < 2:
+                raise ValueError("a batch must hold at least two frames to normalize codes in training mode, got 1")
+            return self.norm(flat).reshape(codes.shape)

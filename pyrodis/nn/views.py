@@ -79,13 +79,18 @@ class PatchShuffle(nn.Module):
 
 
 class RandomShift(nn.Module):
-    r"""Shift every clip by a random whole number of pixels down and across, all its frames alike.
+    r"""Shift every clip by a random whole number of pixels down and across, all its frames alike or each by itself.
 
-    Keeps shapes, colors and motion; hides the place in the frame. What is shifted out is lost, and what comes in is 0.
+    Keeps shapes, colors and, where all frames of a clip are shifted alike, motion; hides the place in the frame. What
+    is shifted out is lost, and what comes in is 0; of a circular shift, what goes out comes in at the other side, so
+    nothing is lost and the border tells nothing.
 
     Args:
         max_shift: Largest shift in either direction, smaller than H and W.
         seed: Seed of the shift in eval mode.
+        per_frame: Whether every frame has a shift of its own, which hides motion too.
+        circular: Whether what is shifted out comes in at the other side. With half of H and W as `max_shift` every
+            place is then about as likely, and a frame keeps nothing of where a thing was.
 
     Shape:
         (..., T, C, H, W) to the same.
@@ -99,10 +104,12 @@ class RandomShift(nn.Module):
         tensor(True)
     """
 
-    def __init__(self, max_shift: int, seed: int = 0) -> None:
+    def __init__(self, max_shift: int, seed: int = 0, per_frame: bool = False, circular: bool = False) -> None:
         super().__init__()
         self.max_shift = check_positive_int("max_shift", max_shift)
         self.seed = check_seed(seed)
+        self.per_frame = check_flag("per_frame", per_frame)
+        self.circular = check_flag("circular", circular)
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
         """Return the shifted frames.
@@ -117,29 +124,34 @@ class RandomShift(nn.Module):
         height, width = clips.shape[-2:]
         if most >= min(height, width):
             raise ValueError(f"max_shift must be smaller than H and W, got {most} for frames of {height} x {width}")
-        draws = uniform(clips, (2, 1, 1), None if self.training else self.seed)
+        num_draws = clips.shape[1] if self.per_frame else 1
+        draws = uniform(clips, (2, num_draws, 1, 1), None if self.training else self.seed)
         down, across = (draws * (2 * most + 1)).long().unbind(1)
         rows = torch.arange(height, device=clips.device).reshape(-1, 1) + down
         columns = torch.arange(width, device=clips.device) + across
-        padded = pad(clips.flatten(1, 2), (most, most, most, most)).flatten(2)
-        source = (rows * (width + 2 * most) + columns).reshape(-1, 1, height * width)
-        return padded.gather(2, source.expand(*padded.shape[:2], -1)).reshape(frames.shape)
+        if self.circular:
+            source = (rows - most) % height * width + (columns - most) % width
+        else:
+            clips = pad(clips, (most, most, most, most))
+            source = rows * (width + 2 * most) + columns
+        return _take_pixels(clips, source).reshape(frames.shape)
 
 
 class RandomCrop(nn.Module):
-    r"""Cut a square out of every clip at a random place, the same for all its frames.
+    r"""Cut a square out of every clip at a random place, the same for all its frames or one of its own for each.
 
     $$y_{ij} = x_{a + \lfloor i s / H \rfloor, b + \lfloor j s / W \rfloor}, \qquad
     a \sim \mathcal U\{0, \dots, H - s\}, \quad b \sim \mathcal U\{0, \dots, W - s\}$$
 
-    s is `size`; i and j count from 0. One a and one b a clip. The square is enlarged to H x W by repeating pixels, so
-    that no color is new; without `enlarge`, y is the square itself. Keeps textures and how they move; hides place, and
-    at every draw most of the frame.
+    s is `size`; i and j count from 0. One a and one b a clip, or a frame. The square is enlarged to H x W by repeating
+    pixels, so that no color is new; without `enlarge`, y is the square itself. Keeps textures and, with one place a
+    clip, how they move; hides place, and at every draw most of the frame.
 
     Args:
         size: Side of the square, at most H and W.
         enlarge: Whether to enlarge the square; False for frames of size x size, which are cheaper to encode.
         seed: Seed of the place in eval mode.
+        per_frame: Whether every frame has a place of its own, which hides motion too.
 
     Shape:
         (..., T, C, H, W) to the same, or to (..., T, C, size, size).
@@ -153,11 +165,12 @@ class RandomCrop(nn.Module):
         (torch.Size([5, 3, 8, 8]), torch.Size([5, 3, 4, 4]))
     """
 
-    def __init__(self, size: int, enlarge: bool = True, seed: int = 0) -> None:
+    def __init__(self, size: int, enlarge: bool = True, seed: int = 0, per_frame: bool = False) -> None:
         super().__init__()
         self.size = check_positive_int("size", size)
         self.enlarge = check_flag("enlarge", enlarge)
         self.seed = check_seed(seed)
+        self.per_frame = check_flag("per_frame", per_frame)
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
         """Return the squares.
@@ -173,12 +186,16 @@ class RandomCrop(nn.Module):
         if size > min(height, width):
             raise ValueError(f"size must be at most H and W, got {size} for frames of {height} x {width}")
         seen_height, seen_width = (height, width) if self.enlarge else (size, size)
-        draws = uniform(clips, (2, 1, 1), None if self.training else self.seed)
+        num_draws = clips.shape[1] if self.per_frame else 1
+        draws = uniform(clips, (2, num_draws, 1, 1), None if self.training else self.seed)
         down = (draws[:, 0] * (height - size + 1)).long()
         across = (draws[:, 1] * (width - size + 1)).long()
         rows = torch.arange(seen_height, device=clips.device).reshape(-1, 1) * size // seen_height + down
         columns = torch.arange(seen_width, device=clips.device) * size // seen_width + across
-        source = (rows * width + columns).reshape(-1, 1, seen_height * seen_width)
-        pixels = clips.flatten(1, 2).flatten(2)
-        seen = pixels.gather(2, source.expand(*pixels.shape[:2], -1))
-        return as_frames(seen.reshape(*clips.shape[:3], seen_height, seen_width), frames)
+        return as_frames(_take_pixels(clips, rows * width + columns), frames)
+
+
+def _take_pixels(clips: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+    """The pixels of every frame whose numbers are in source (N or 1, T or 1, height, width)."""
+    index = source.flatten(-2).unsqueeze(2).expand(*clips.shape[:3], -1)
+    return clips.flatten(-2).gather(3, index).unflatten(-1, source.shape[-2:])

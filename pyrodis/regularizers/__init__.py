@@ -1,5 +1,6 @@
 """Regularizers: pure functions from tensors to one value per datum, 0 or more unless they say otherwise."""
 
+from pyrodis.regularizers.agreement import barlow_twins, inertial_loss, mixing_weight, pixel_error
 from pyrodis.regularizers.contrastive import info_nce
 from pyrodis.regularizers.dependence import mutual_information, total_correlation
 from pyrodis.regularizers.dynamics import (
@@ -13,12 +14,16 @@ from pyrodis.regularizers.dynamics import (
 from pyrodis.regularizers.masks import mask_entropy_penalty
 
 __all__ = [
+    "barlow_twins",
     "identity_deviation",
     "increasing_weights",
+    "inertial_loss",
     "info_nce",
     "linear_prediction_error",
     "mask_entropy_penalty",
+    "mixing_weight",
     "mutual_information",
+    "pixel_error",
     "slowness",
     "temporal_difference",
     "total_correlation",

@@ -219,7 +219,7 @@ BAD: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "other frames for z": (
         {"dynamic_view": SubsetFrames(3)},
         ValueError,
-        "dynamic_view must keep the number of frames, since every frame has a z: expected 4, got 3; pass a",
+        "dynamic_view must keep the number of frames, since every frame has a code: expected 4, got 3; a view",
     ),
     "smaller frames": (
         {"static_view": Downsample(2, restore=False)},

@@ -15,7 +15,7 @@ from pyro.infer import SVI, Trace_ELBO
 from torch import Tensor, nn
 
 from pyrodis.guides import FramewiseGuide
-from pyrodis.infer import Contrast, DensityRatio, FitSettings, GuideRun, MutualInformation, Reencoding
+from pyrodis.infer import Contrast, DensityRatio, FitSettings, GuideRun, MutualInformation, Reencoding, SameClip
 from pyrodis.infer.checkpoint import RunState
 from pyrodis.infer.elbo import NamedELBO
 from pyrodis.infer.engine import Engine
@@ -34,6 +34,7 @@ RECIPES: dict[str, Callable[[nn.Module, nn.Module], nn.Module]] = {
     "contrast_f": lambda m, g: add_guide_penalty(g, "p", Contrast("f", FrameShuffle()), 0.3),
     "contrast_z": lambda m, g: add_guide_penalty(g, "p", Contrast("z", RandomTones()), 0.3),
     "reencoding": lambda m, g: add_guide_penalty(g, "p", Reencoding(m), 0.3),
+    "same_clip": lambda m, g: add_penalty(g, "p", SameClip(D, 8, "z").double(), 0.3, side="guide"),
     "density_ratio": lambda m, g: add_penalty(g, "p", DensityRatio(S, D, T, 8).double(), 0.3, side="guide"),
 }
 every_recipe = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
