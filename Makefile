@@ -24,7 +24,7 @@ docs:  ## the HTML documentation in docs/_build; a warning is an error
 	$(PYTHON) -m sphinx -q -W --keep-going docs docs/_build
 
 benchmarks:  ## every benchmark, one after the other
-	for script in benchmarks/*.py; do $(PYTHON) "$$script" || exit 1; done
+	for script in $(filter-out benchmarks/shared_%,$(wildcard benchmarks/*.py)); do $(PYTHON) "$$script" || exit 1; done
 
 clean:  ## remove what the commands above leave, the environment excepted
 	rm -rf build dist *.egg-info docs/_build .pytest_cache .mypy_cache .ruff_cache

@@ -10,10 +10,7 @@ with a 95 % bootstrap interval; seconds alone mean little on another machine.
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import platform
-import subprocess
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -24,6 +21,7 @@ import numpy as np
 import pyro
 import torch
 from pyro.infer import Trace_ELBO
+from shared_benchmark import machine, store, summary
 from tqdm import tqdm
 
 from pyrodis import NamedELBO
@@ -125,32 +123,6 @@ def measure(name: str, num_rounds: int) -> dict[str, Any]:
     return {"size": size, "rounds": num_rounds, "same_value": values, "rows": rows}
 
 
-def summary(times: np.ndarray, base: np.ndarray) -> dict[str, float]:
-    ratios = times / base
-    generator = np.random.default_rng(0)
-    draws = np.median(ratios[generator.integers(len(ratios), size=(2000, len(ratios)))], axis=1)
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return {
-        "ratio": float(np.median(ratios)),
-        "low": float(low),
-        "high": float(high),
-        "median_milliseconds": float(np.median(times) * 1e3),
-        "extra_milliseconds": float(np.median(times - base) * 1e3),
-    }
-
-
-def machine() -> dict[str, Any]:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return {
-        "processor": platform.processor() or platform.machine(),
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "pyro": pyro.__version__,
-        "commit": commit.stdout.strip(),
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=40, help="rounds that count (default: 40)")
@@ -165,9 +137,7 @@ def main() -> None:
         for label, row in size["rows"].items():
             interval = f"{row['low']:.3f} to {row['high']:.3f}"
             print(f"| {name} | {label} | {row['ratio']:.3f} | {interval} | {row['extra_milliseconds']:.2f} |")
-    if options.output:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(json.dumps(result, indent=1) + "\n")
+    store(result, options.output)
 
 
 if __name__ == "__main__":

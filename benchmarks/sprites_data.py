@@ -11,7 +11,6 @@ after its first clip.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 
@@ -19,7 +18,8 @@ import numpy as np
 import psutil
 import pyro
 import torch
-from elbo_step import SIZES, machine, make_pair, summary
+from elbo_step import SIZES, make_pair
+from shared_benchmark import machine, store, summary
 
 from pyrodis import NamedELBO
 from pyrodis.datasets import Sprites
@@ -66,9 +66,7 @@ def main() -> None:
     result = {"machine": machine(), "batch": BATCH, "share": row, "resident_megabytes": round(growth, 1)}
     print(f"a batch of {BATCH} clips takes {row['ratio']:.1%} of a step ({row['low']:.1%} to {row['high']:.1%})")
     print(f"resident memory grows by {growth:.0f} MiB up to the first clip")
-    if options.output:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(json.dumps(result, indent=1) + "\n")
+    store(result, options.output)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,6 @@ alone; beyond, a copy of its matrices takes gigabytes, and for the same reason t
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +22,7 @@ import numpy as np
 import pyro
 import torch
 from pyro.ops.gaussian import AffineNormal, Gaussian, sequential_gaussian_filter_sample
+from shared_benchmark import machine, store, summary
 from torch.distributions import MultivariateNormal
 from tqdm import tqdm
 
@@ -130,27 +128,6 @@ def measure(num_frames: int, num_rounds: int) -> dict[str, Any]:
     return {name: summary(np.array(times), ours[: len(times)]) for name, times in seconds.items()}
 
 
-def summary(times: np.ndarray, base: np.ndarray) -> dict[str, float]:
-    ratios = times / base
-    generator = np.random.default_rng(0)
-    draws = np.median(ratios[generator.integers(len(ratios), size=(2000, len(ratios)))], axis=1)
-    low, high = np.quantile(draws, [0.025, 0.975])
-    median = float(np.median(times) * 1e3)
-    return {"ratio": float(np.median(ratios)), "low": float(low), "high": float(high), "median_milliseconds": median}
-
-
-def machine() -> dict[str, Any]:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return {
-        "processor": platform.processor() or platform.machine(),
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "pyro": pyro.__version__,
-        "commit": commit.stdout.strip(),
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15, help="rounds that count (default: 15)")
@@ -170,9 +147,7 @@ def main() -> None:
         for name, row in rows.items():
             interval = f"{row['low']:.1f} to {row['high']:.1f}"
             print(f"| {num_frames} | {name} | {row['median_milliseconds']:.2f} | {row['ratio']:.1f} | {interval} |")
-    if options.output:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(json.dumps(result, indent=1) + "\n")
+    store(result, options.output)
 
 
 if __name__ == "__main__":

@@ -264,3 +264,10 @@ def test_benchmarks_are_those_stored() -> None:
         for way, row in rows.items():
             interval = f"{row['ratio']:.1f} | {row['low']:.1f} to {row['high']:.1f}"
             assert f"| {num_frames} | {way} | {row['median_milliseconds']:.2f} | {interval} |" in page
+    components = ROOT / "docs" / "results" / "components.json"
+    assert ("components.py --output" in page) is not components.exists(), "what is stored is shown, else asked for"
+    if components.exists():
+        for size, rows in json.loads(components.read_text(encoding="utf8"))["sizes"].items():
+            for way, row in rows.items():
+                interval = f"{row['ratio']:.2f} | {row['low']:.2f} to {row['high']:.2f}"
+                assert f"| {size} | {way} | {row['median_milliseconds']:.1f} | {interval} |" in page
