@@ -50,12 +50,12 @@ def pixel_error(reconstruction: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 def mixing_weight(mixing: float, num_pixels: int, scale: float = math.sqrt(0.5)) -> float:
     r"""Return the weight of a penalty that stands to the likelihood as a mixing term does to the error of a pixel.
 
-    $$-\log p(x \mid \mathrm{latents}) + w L
-    = \frac{N}{2\, \mathrm{scale}^2} \bigl(L_R + \lambda L\bigr) + \mathrm{const}, \qquad w = \frac{N}{2\, \mathrm{scale}^2}\, \lambda$$
+    $$-\log p(x \mid \mathrm{latents}) + w L = v\, (L_R + \lambda L) + \mathrm{const}, \qquad
+    v = \frac{N}{2\, \mathrm{scale}^2}, \quad w = v \lambda$$
 
     N is the number of scored pixels of a clip, `scale` that of `NormalPixels`, not learned, and L_R `pixel_error`. So
     `add_penalty(guide, name, penalty, mixing_weight(0.1, 64 * 64, 0.1), side="guide")` trains the total loss with
-    lambda = 0.1, for codes without noise and KL weights of 0, up to the factor and the constant N (log scale + log(2
+    lambda = 0.1, for codes without noise and KL weights of 0, up to the factor v and the constant N (log scale + log(2
     pi) / 2). Adam does not see the factor; of SGD, divide the rate by it. With scale sqrt(1/2) it is N.
 
     Args:

@@ -33,7 +33,10 @@ RANDOM: dict[str, Callable[..., nn.Module]] = {
     "RandomGray": RandomGray,
     "RandomTones": RandomTones,
     "RandomShift": lambda **rest: RandomShift(2, **rest),
+    "RandomShift of frames": lambda **rest: RandomShift(2, per_frame=True, **rest),
+    "RandomShift in a circle": lambda **rest: RandomShift(2, circular=True, **rest),
     "RandomCrop": lambda **rest: RandomCrop(5, **rest),
+    "RandomCrop of frames": lambda **rest: RandomCrop(5, per_frame=True, **rest),
 }
 FIXED: dict[str, Callable[..., nn.Module]] = {
     "Downsample": Downsample,
@@ -343,6 +346,41 @@ def test_random_shift_moves_a_clip_as_a_whole() -> None:
     }
 
 
+@pytest.mark.parametrize("circular", [False, True])
+def test_random_shift_of_frames_moves_each_by_itself(circular: bool) -> None:
+    torch.manual_seed(0)
+    frames = torch.zeros(100, T, C, SIZE, SIZE)
+    frames[..., 4, 3] = 0.5
+    seen = RandomShift(2, per_frame=True, circular=circular)(frames)
+    assert torch.equal(seen, seen[:, :, :1].expand_as(seen))
+    places = seen[:, :, 0].nonzero()[:, 2:].reshape(100, T, 2)
+    assert {tuple(place) for place in (places - torch.tensor([4, 3])).flatten(0, 1).tolist()} == {
+        (down, across) for down in range(-2, 3) for across in range(-2, 3)
+    }
+    assert bool((places[:, 1:] != places[:, :1]).any(-1).float().mean() > 0.8)
+
+
+def test_random_shift_in_a_circle_loses_nothing_and_reaches_every_place() -> None:
+    torch.manual_seed(0)
+    x = torch.rand(1, T, C, SIZE, SIZE).expand(300, -1, -1, -1, -1)
+    seen = RandomShift(SIZE // 2, circular=True)(x)
+    rolled = {(i, j): x[0].roll((i, j), (-2, -1)) for i in range(SIZE) for j in range(SIZE)}
+    found = [next(place for place, frames in rolled.items() if torch.equal(clip, frames)) for clip in seen]
+    assert len(set(found)) > 60
+
+
+def test_random_crop_of_frames_cuts_each_by_itself() -> None:
+    torch.manual_seed(0)
+    x = torch.arange(float(SIZE * SIZE)).reshape(1, 1, 1, SIZE, SIZE).expand(100, T, C, -1, -1) / SIZE**2
+    seen = RandomCrop(5, enlarge=False, per_frame=True)(x)
+    corners = (seen[..., 0, 0] * SIZE**2).round().long()
+    assert torch.equal(corners, corners[..., :1].expand_as(corners))
+    assert set(corners.flatten().tolist()) == {SIZE * i + j for i in range(4) for j in range(4)}
+    assert bool((corners[:, 1:, 0] != corners[:, :1, 0]).float().mean() > 0.8)
+    up, left = int(corners[7, 3, 0]) // SIZE, int(corners[7, 3, 0]) % SIZE
+    assert torch.equal(seen[7, 3], x[7, 3, :, up : up + 5, left : left + 5])
+
+
 def test_random_shift_fills_with_zeros() -> None:
     torch.manual_seed(0)
     seen = RandomShift(2)(torch.ones(200, 1, 1, SIZE, SIZE))
@@ -391,6 +429,17 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "black": (lambda: RandomTones(black=0.0), ValueError, "black must be a finite number above 0, got 0.0"),
     "threshold": (lambda: Silhouette("0"), TypeError, "threshold must be a number in [0, 1), got '0' of type str"),
     "threshold nan": (lambda: Silhouette(float("nan")), ValueError, "threshold must be a number in [0, 1), got nan"),
+    "shift of some": (
+        lambda: RandomShift(2, per_frame="some"),
+        TypeError,
+        "per_frame must be True or False, got 'some'",
+    ),
+    "circular": (lambda: RandomShift(2, circular=1), TypeError, "circular must be True or False, got 1"),
+    "circle of 8": (
+        lambda: RandomShift(8, circular=True)(make_frames(B)),
+        ValueError,
+        "max_shift must be smaller than H and W",
+    ),
     "shift of -1": (lambda: RandomShift(-1), ValueError, "max_shift must be a positive whole number, got -1"),
     "shift of 8": (
         lambda: RandomShift(8)(make_frames(B)),
