@@ -198,9 +198,11 @@ def test_tables_of_parallel_vaes_over_seeds(
     assert parallel.goal_table().count("| not finished | 0 |") == len(parallel.GOALS)
     scores = {"foreground_ari": 0.9, "untrained/foreground_ari": 0.5, "presence/0": 0.99, "presence/1": 0.97}
     scores |= {"kl/00/0": 30.0, "kl/00/1": 1.0, "mse_less_single": -0.001, "dominance/0": 3.0}
+    scores |= {"kl/sphere/sphere": 9.0, "kl/sphere + cube/sphere": 5.0, "kl/sphere + cube/cube": 4.0}
+    scores["mse/foreground"] = 0.04
     for seed, shift in ((0, 0.0), (2, 0.02)):
         for name in ("4-mnist", "unsupervised-4", "ladder-thesis"):
-            found = {score: {"value": value + shift} for score, value in scores.items()}
+            found = {score: {"value": value + shift, "chance": 0.1} for score, value in scores.items()}
             result = {"scores": found, "training_minutes": 2.0 + seed}
             parallel.path_of(f"{name}-seed{seed}").write_text(json.dumps(result), encoding="utf8")
     goals = parallel.goal_table()
@@ -208,7 +210,8 @@ def test_tables_of_parallel_vaes_over_seeds(
     assert "AUROC of the worst VAE | at least .99 | 0.980 ± 0.127 | 2 |" in goals
     assert "above the untrained model | at least .20 | 0.400 ± 0.000 | 2 |" in goals
     words = parallel.LADDER["thesis"].words
-    assert f"| {words} | 2 | 0.910 ± 0.127 |  | 0.980 ± 0.127 | 3.0 ± 0.1 |  |  | 3.0 |" in parallel.ladder_table()
+    row = f"| {words} | 2 | 0.910 ± 0.127 |  | 0.980 ± 0.127 | 3.0 ± 0.1 | 9.0 ± 0.3 | 0.500 ± 1.271 |  | 3.0 |"
+    assert row in parallel.ladder_table()
     assert "ladder-thesis (1 of 3 seeds), ladder-decoder (3 of 3 seeds)" in parallel.ladder_table()
     assert "| 00 | 30.01 ± 0.13 (33.91) | 1.01 ± 0.13 (0.70) | (20.23) | (0.54) |" in parallel.kl_table()
     published = "| MONet on Multi-dSprites, as published |  | 0.904 |"
