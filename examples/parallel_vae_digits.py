@@ -114,6 +114,7 @@ def make_parser() -> argparse.ArgumentParser:
     preset = PRESETS["default"]
     model = parser.add_argument_group("model (defaults are those of --preset default)")
     staged.add_model_options(model.add_argument, preset)
+    model.add_argument("--widths", type=int, nargs="+", help="channels of the encoders' layers (default: 16 32)")
     training = parser.add_argument_group("training (defaults are those of --preset default)")
     meaning = "individual: one component after another, on its type and those before; together: and all so far after "
     meaning += "each; unsupervised: all at once, slower by their KL"

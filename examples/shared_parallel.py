@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from pyro import poutine
 from scipy.optimize import linear_sum_assignment
 from torch import nn
+from torch.utils.data import Dataset
 
 import pyrodis
 from pyrodis import metrics
@@ -20,6 +22,31 @@ from pyrodis.infer import History, Stage, component_kl
 from pyrodis.metrics import Score
 
 CHUNK = 200  # images that are looked at at once
+
+
+class KeptFrames(Dataset[dict[str, torch.Tensor]]):
+    """Frames of a data set in 8 bits, kept once they were drawn or read: further passes do neither."""
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
+        self.name, self.split, self.seed, self.num_frames = data.name, data.split, data.seed, data.num_frames
+        self.frame_shape: tuple[int, int, int] = data.frame_shape
+        self.checksum = hashlib.sha256(f"{data.checksum} in 8 bits".encode()).hexdigest()
+        self._frames = torch.empty(len(data), self.num_frames, *self.frame_shape, dtype=torch.uint8)
+        self._kept = torch.zeros(len(data), dtype=torch.bool)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: list[int]) -> list[dict[str, torch.Tensor]]:
+        if missing := [index for index in indices if not self._kept[index]]:
+            drawn = torch.stack([item["x"] for item in self.data.__getitems__(missing)])
+            self._frames[missing] = (255 * drawn).round().to(torch.uint8)
+            self._kept[missing] = True
+        return [{"x": frames} for frames in self._frames[indices].float() / 255]
 
 
 def read_items(data: Any) -> dict[str, torch.Tensor]:
@@ -136,6 +163,23 @@ def draw_components(x: torch.Tensor, found: Mapping[str, torch.Tensor], scale: i
     return frame_grid(torch.stack(rows).clamp(0, 1), [*labels, "mixture"], scale=scale)
 
 
+def draw_masks(
+    x: torch.Tensor, found: Mapping[str, torch.Tensor], truth: torch.Tensor, names: Sequence[str], order: Sequence[int]
+) -> Any:
+    """A column an image: input, true mask (N, types, H, W) of each type and that of its component; mixture."""
+    from pyrodis.plotting import frame_grid
+
+    def shown(mask: torch.Tensor) -> torch.Tensor:
+        return mask.float().unsqueeze(1).expand(-1, x.shape[2], -1, -1)
+
+    rows, labels = [x[:, 0]], ["input"]
+    for k, name in enumerate(names):
+        rows += [shown(truth[:, k]), shown(found["masks"][:, order[k]])]
+        labels += [f"true {name}", f"mask {order[k]}"]
+    rows.append(found["reconstruction"][:, 0])
+    return frame_grid(torch.stack(rows).clamp(0, 1), [*labels, "mixture"], scale=2)
+
+
 def draw_kl(kl: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequence[float]] | None = None) -> Any:
     """KL of each component (columns) on each kind of scene (rows) as colored cells; that of the thesis beside it."""
     from matplotlib import pyplot
@@ -181,7 +225,9 @@ def draw_training(history: History, stages: Sequence[Stage]) -> Any:
     for ax in axes:
         for end in ends:
             ax.axvline(end, color="#888888", linestyle=":", linewidth=1)
-    axes[0].figure.suptitle(" | ".join(stage.name for stage in stages), fontsize=9)
+    names = [stage.name for stage in stages]
+    shown = names if len(names) < 8 else [*names[:2], f"{len(names) - 3} more", names[-1]]
+    axes[0].figure.suptitle(" | ".join(shown), fontsize=9)
     return axes
 
 

@@ -28,8 +28,6 @@ def add_model_options(option: Any, preset: Mapping[str, Any]) -> None:
     option("--scale", type=float, help="deviation of a pixel (default: sqrt(1/2) for masked, 0.1 for mixture)")
     option("--beta", type=float, help=f"weight of the KL (default: {preset['beta']})")
     option("--gamma", type=float, help=f"weight of the price of confident masks (default: {preset['gamma']})")
-    widths = " ".join(map(str, preset["widths"]))
-    option("--widths", type=int, nargs="+", help=f"channels of the encoders' layers (default: {widths})")
     option("--dense-dim", type=int, help=f"size of the dense layers (default: {preset['dense_dim']})")
     option("--latent-dim", type=int, help=f"size of a code (default: {preset['latent_dim']})")
     option(

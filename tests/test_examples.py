@@ -38,6 +38,7 @@ SCRIPTS = {
     "inertial_vae_circle.py": "gamma-0.5",
     "compare_guides.py": "structured-rotation",
     "parallel_vae_digits.py": ".",
+    "parallel_vae_scenes.py": ".",
 }
 
 GROUPS = ("object", "background")
@@ -548,3 +549,168 @@ def test_the_digits_without_stages_go_on_where_they_were(tmp_path: Path) -> None
     assert (output / "figures" / "unseen.png").exists()
     model, guide = pyrodis.load(output)
     assert len(model.decoders) == len(guide.encoders) == 3
+
+
+def test_the_stages_of_the_scenes_are_those_of_the_schedule() -> None:
+    example = load_example("parallel_vae_scenes")
+
+    def stages(*arguments: str) -> list[tuple[str, tuple[int, ...], tuple[int, ...], int, float]]:
+        arguments += ("--learning-rate", "0.5", "--together-learning-rate", "0.1")
+        options = parse(example, *arguments)
+        found = example.SCHEDULES[options.schedule](options)
+        return [(stage.name, stage.active, stage.items, stage.num_epochs, stage.learning_rate) for stage in found]
+
+    assert [name for name, *_ in stages()] == ["train-0", "train-1", "together-1"]
+    rounds = ("--schedule", "tandem", "--num-rounds", "2")
+    assert [name for name, *_ in stages(*rounds)][2:] == ["round-1-train-0", "round-1-train-1"]
+    assert stages(*rounds, "--together-epochs", "3")[4:] == [("together", (0, 1), (0, 1), 3, 0.1)]
+    assert stages("--schedule", "own") == [("train-0", (0,), (0,), 1, 0.5), ("train-1", (1,), (1,), 1, 0.5)]
+    assert stages("--single", "--num-epochs", "3") == [("single", (0,), (0, 1), 6, 0.5)]
+    assert stages("--types", "cube", "--num-epochs", "3") == [("single", (0,), (0,), 3, 0.5)]
+    assert stages("--data", "flat", "--schedule", "unsupervised")[0][:4] == ("all", (0, 1, 2), (0, 1, 2), 3)
+
+
+@pytest.mark.parametrize("decoder", ["strided", "broadcast"])
+def test_the_networks_of_the_scenes(decoder: str) -> None:
+    example = load_example("parallel_vae_scenes")
+    options = example.make_parser().parse_args(["--preset", "paper", "--decoder", decoder, "--gray", "--channels", "8"])
+    example.apply_preset(options)
+    model, guide = example.make_pair(options)
+    assert (len(model.decoders), model.frame_shape, model.latent_dim) == (2, (1, 64, 64), 128)
+    encoder = guide.encoders[1]
+    assert (encoder.widths, encoder.feature_dim, encoder.negative_slope) == ((4, 8, 8, 16), 256, 0.3)
+    decoder_settings = {
+        "strided": ("widths", (16, 8, 8, 4)),
+        "broadcast": ("broadcast_size", 64),
+    }
+    name, value = decoder_settings[decoder]
+    assert getattr(model.decoders[0], name) == value
+    assert model.likelihood.scale == pytest.approx(math.sqrt(0.5))
+    assert example.staged.make_settings(options).kl_weights == {"z": 0.5}
+
+
+def test_stages_see_scenes_of_their_types_alone() -> None:
+    example = load_example("parallel_vae_scenes")
+    options = parse(example, "--types", "cylinder", "sphere", "--gray", "--max-objects", "3")
+    train, validation = example.load_scenes(options)((1,))
+    factors = train.data.factors[:, :3]
+    assert set(factors.flatten().tolist()) == {1, 2}
+    assert train.data.types == ("cylinder", "sphere")
+    assert (len(train), len(validation), validation.split, train.frame_shape) == (32, 16, "validation", (1, 64, 64))
+    assert train.checksum != example.load_scenes(options)((0,))[0].checksum
+
+
+def test_kept_frames_are_drawn_once_and_rounded_once() -> None:
+    example = load_example("parallel_vae_scenes")
+    drawn: list[list[int]] = []
+
+    class Counted:
+        def __init__(self) -> None:
+            self.whole = example.Scenes(num_images=8)
+            for name in ("name", "split", "seed", "num_frames", "frame_shape", "checksum"):
+                setattr(self, name, getattr(self.whole, name))
+
+        def __len__(self) -> int:
+            return 8
+
+        def __getitems__(self, indices: list[int]) -> list[dict[str, torch.Tensor]]:
+            drawn.append(indices)
+            return self.whole.__getitems__(indices)
+
+    data = Counted()
+    kept = example.parallel.KeptFrames(data)
+    first = kept[5]["x"]
+    both = kept.__getitems__([2, 5])
+    assert drawn == [[5], [2]]
+    torch.testing.assert_close(both[1]["x"], first, rtol=0, atol=0)
+    torch.testing.assert_close(both[0]["x"], data.whole[2]["x"], rtol=0, atol=0.5 / 255 + 1e-6)
+    torch.testing.assert_close((255 * first).round() / 255, first)
+    assert kept.checksum != data.checksum
+
+
+def test_errors_of_objects_and_background_are_apart() -> None:
+    example = load_example("parallel_vae_scenes")
+    options = parse(example)
+    scenes = example.read_scenes(options, "test")
+    objects = scenes["masks"][:, :, :-1].any(2, keepdim=True)
+    shown = scenes["x"] + 0.5 * objects
+    scores = example.error_scores(scenes, shown)
+    assert scores["mse/foreground"].value == pytest.approx(0.25, rel=1e-5)
+    assert scores["mse/background"].value == 0
+    assert 0 < scores["mse"].value < 0.25
+    bare = {"x": scenes["x"], "factors": scenes["factors"]}
+    assert set(example.error_scores(bare, shown)) == {"mse"}
+
+
+def test_the_kl_by_kind_of_scene() -> None:
+    example = load_example("parallel_vae_scenes")
+    options = parse(example, "--max-objects", "2")
+    types = torch.tensor([[0, 0], [0, 1], [1, 2], [1, 0]])  # 2 is an empty place; colors and others come after
+    scenes = {"factors": torch.cat([types, torch.zeros(4, 6, dtype=torch.long)], 1)}
+    found = {"kl": torch.tensor([[5.0, 1.0], [5.0, 6.0], [1.0, 8.0], [7.0, 8.0]])}
+    table = {
+        kind: [score.value for score in row] for kind, row in example.kl_by_kind(found, scenes, options, [1, 0]).items()
+    }
+    assert table == {"sphere + cylinder": [7.0, 6.0], "sphere": [1.0, 5.0], "cylinder": [8.0, 1.0]}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--data", "clevr"), "--data clevr needs --data-root, the folder that holds clevr"),
+        (("--data", "clevr", "--min-objects", "3"), "--min-objects must not be given with --data clevr, got 3"),
+        (("--data", "flat", "--gray"), "--data flat is in color and of 64 x 64 pixels; leave --gray and --size out"),
+        (("--channels", "7"), "--channels must be an even number of at least 2, got 7"),
+        (("--types", "cube", "--schedule", "tandem"), "--schedule tandem needs at least two --types, got cube alone"),
+        (("--types", "sphere", "prism"), "types must be some of sphere, cylinder, cube, each once, got"),
+    ],
+)
+def test_the_scenes_refuse(options: tuple[str, ...], message: str) -> None:
+    example = load_example("parallel_vae_scenes")
+
+    def prepare() -> None:
+        parsed = example.make_parser().parse_args(options)
+        example.apply_preset(parsed)
+        example.load_scenes(parsed)((0,))
+
+    with pytest.raises(ValueError, match=message):
+        prepare()
+
+
+def test_scenes_without_masks_are_scored_without_them(tmp_path: Path) -> None:
+    """Images in the form of CLEVR's go all the way from their files to scores of presence and errors."""
+    from PIL import Image
+
+    example = load_example("parallel_vae_scenes")
+    shapes = [["sphere"], ["cylinder"], ["sphere", "cylinder"], ["sphere", "cube"]] * 4
+    for split in ("train", "val"):
+        scenes, folder = [], tmp_path / "clevr" / "CLEVR_v1.0"
+        (folder / "images" / split).mkdir(parents=True)
+        for i, kinds in enumerate(shapes):
+            name = f"CLEVR_{split}_{i:06d}.png"
+            Image.new("RGB", (480, 320), (10 * i, 99, 200)).save(folder / "images" / split / name)
+            scenes.append({"image_filename": name, "objects": [{"shape": kind} for kind in kinds]})
+        (folder / "scenes").mkdir(exist_ok=True)
+        (folder / "scenes" / f"CLEVR_{split}_scenes.json").write_text(json.dumps({"scenes": scenes}))
+    arguments = ["--data", "clevr", "--data-root", str(tmp_path), "--channels", "2", "--broadcast-size", "16"]
+    options = example.make_parser().parse_args(arguments)
+    example.apply_preset(options)
+    train, validation = example.load_scenes(options)((0,))
+    assert (len(train), len(validation)) == (4, 2)
+    result = example.evaluate(options, tuple(program.eval() for program in example.make_pair(options)))
+    assert {name.split("/")[0] for name in result["scores"]} == {"presence", "dominance", "mse", "kl"}
+    assert result["scores"]["mse"].num == 6
+
+
+@pytest.mark.parametrize("arguments", [("--single", "--gray"), ("--data", "flat", "--schedule", "unsupervised")])
+def test_other_scenes_run_to_their_end(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    result = run("parallel_vae_scenes.py", "--smoke-test", "--output", str(output), *arguments)
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
+    scores = json.loads((output / "metrics.json").read_text(encoding="utf8"))
+    assert {"mse", "mse/foreground", "mse/background"} <= set(scores)
+    alone = "--single" in arguments
+    assert ("foreground_ari" in scores) != alone
+    assert (output / "figures" / "scenes.png").exists() != alone
+    model, _ = pyrodis.load(output)
+    assert len(model.decoders) == (1 if alone else 3)
