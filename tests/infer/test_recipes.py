@@ -13,6 +13,7 @@ import pytest
 import torch
 from pyro.infer import SVI, Trace_ELBO
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 
 from pyrodis.guides import FramewiseGuide
 from pyrodis.infer import Contrast, DensityRatio, FitSettings, GuideRun, MutualInformation, Reencoding, SameClip
@@ -106,6 +107,35 @@ def test_the_contract_of_a_pair_holds_with_penalties() -> None:
         return model, guide
 
     check_model_guide(make, torch.rand(3, 5, 1, 8, 8, generator=torch.Generator().manual_seed(0)))
+
+
+def test_same_clip_trains_codes_and_discriminator_each_by_its_own_loss() -> None:
+    torch.manual_seed(0)
+    penalty, codes = SameClip(2, 4), torch.randn(5, 4, 2, requires_grad=True)
+    weights = list(penalty.parameters())
+    found = torch.autograd.grad(penalty({"where": codes}).sum(), [codes, *weights])
+    later = codes.roll(-2, 1)
+    seen, same, other = (
+        penalty.network(torch.cat([codes, part], -1)).squeeze(-1) for part in (later, later, later.roll(1, 0))
+    )
+    doubt = (softplus(seen) + softplus(-seen)).mean(-1).sum() / 2
+    torch.testing.assert_close(found[0], torch.autograd.grad(doubt, codes, retain_graph=True)[0])
+    entropy = (softplus(-same) + softplus(other)).mean(-1).sum()
+    for ours, theirs in zip(found[1:], torch.autograd.grad(entropy, weights)):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("output", "match"),
+    [
+        ({"z": torch.zeros(2, 4, 2)}, "must return the site 'where', got"),
+        ({"where": torch.zeros(2, 4, 3)}, r"'where' must have shape \(..., B, T, 2\) with T of 2 or more"),
+        ({"where": torch.zeros(2, 1, 2)}, r"with T of 2 or more, got \(2, 1, 2\)"),
+    ],
+)
+def test_same_clip_refuses_bad_input(output: Any, match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        SameClip(2)(output)
 
 
 # The density ratio.
