@@ -12,6 +12,7 @@ from pyrodis.datasets.held_out_regions import HeldOutBand, HeldOutCells
 from pyrodis.datasets.hold_out import hold_out
 from pyrodis.datasets.image_folder import ImageFolder
 from pyrodis.datasets.item_sources import BundledDigits, FashionItems, ItemSource, MixedItems, MNISTItems
+from pyrodis.datasets.kept_clips import KeptClips
 from pyrodis.datasets.motion import AtRest, BouncingMotion, GravityMotion, LinearMotion
 from pyrodis.datasets.moving_digits import MovingDigits
 from pyrodis.datasets.moving_mnist import MovingMNIST
@@ -48,6 +49,7 @@ __all__ = [
     "HeldOutCells",
     "ImageFolder",
     "ItemSource",
+    "KeptClips",
     "LinearMotion",
     "MNISTItems",
     "MixedItems",
