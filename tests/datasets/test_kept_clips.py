@@ -34,7 +34,8 @@ def test_a_clip_is_drawn_once_and_always_the_same() -> None:
     first = kept.__getitems__([3, 1, 3])
     again = kept.__getitems__([1, 4, 3])
     assert sorted(whole.drawn) == [1, 3, 4]
-    assert torch.equal(first[1]["x"], again[0]["x"]) and torch.equal(first[0]["x"], again[2]["x"])
+    assert torch.equal(first[1]["x"], again[0]["x"])
+    assert torch.equal(first[0]["x"], again[2]["x"])
     assert torch.equal(first[0]["x"], first[2]["x"])
     assert torch.equal(kept[-1]["x"], again[1]["x"])
     assert [int(item["factors"]) for item in again] == [1, 4, 3]
@@ -52,8 +53,9 @@ def test_frames_are_rounded_to_bytes_and_may_be_written_to() -> None:
 def test_it_stands_for_the_data_set_with_a_checksum_of_its_own() -> None:
     scenes = Scenes(num_images=3, with_masks=True)
     kept = KeptClips(scenes)
-    assert kept.frame_shape == (3, 64, 64) and kept.types == scenes.types and kept.split == "train"
-    assert kept.checksum != scenes.checksum and kept.checksum == KeptClips(Scenes(num_images=3)).checksum
+    assert (kept.frame_shape, kept.types, kept.split) == ((3, 64, 64), scenes.types, "train")
+    assert kept.checksum != scenes.checksum
+    assert kept.checksum == KeptClips(Scenes(num_images=3)).checksum
     assert torch.equal(kept[1]["masks"], scenes[1]["masks"])
     assert (kept[1]["x"] - scenes[1]["x"]).abs().max() <= 0.5 / 255 + 1e-6
     assert torch.equal(copy.deepcopy(kept)[1]["x"], kept[1]["x"])
