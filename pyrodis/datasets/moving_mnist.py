@@ -143,7 +143,8 @@ def _read(path: Path) -> np.ndarray:
         problem = f"one that cannot be read ({error})"
     if problem:
         raise ValueError(
-            f"{path} must be a whole file of clips uint8 ({_NUM_FRAMES}, N, {_SIZE}, {_SIZE}), got {problem}; replace it"
+            f"{path} must be a whole file of clips uint8 ({_NUM_FRAMES}, N, {_SIZE}, {_SIZE}), got {problem}; "
+            "replace it"
         )
     return clips
 

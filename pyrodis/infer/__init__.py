@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pyrodis.infer.components import component_kl as component_kl
     from pyrodis.infer.contrastive import Contrast as Contrast
     from pyrodis.infer.density_ratio import DensityRatio as DensityRatio
+    from pyrodis.infer.digit_judge import ClipReading as ClipReading
+    from pyrodis.infer.digit_judge import DigitJudge as DigitJudge
+    from pyrodis.infer.digit_judge import train_digit_judge as train_digit_judge
     from pyrodis.infer.elbo import NamedELBO as NamedELBO
     from pyrodis.infer.elbo import Terms as Terms
     from pyrodis.infer.evaluation import Decodings as Decodings
@@ -43,11 +46,18 @@ if TYPE_CHECKING:
     from pyrodis.infer.supervised import fit_supervised as fit_supervised
     from pyrodis.infer.total_correlation import TotalCorrelation as TotalCorrelation
     from pyrodis.infer.traversal import remove_latents as remove_latents
+    from pyrodis.infer.what_where import WhatWhereDecodings as WhatWhereDecodings
+    from pyrodis.infer.what_where import decode_what_where as decode_what_where
+    from pyrodis.infer.what_where import future_frame_scores as future_frame_scores
+    from pyrodis.infer.what_where import what_where_probes as what_where_probes
+    from pyrodis.infer.what_where import what_where_scores as what_where_scores
 
 _HOMES = {
+    "ClipReading": "digit_judge",
     "Contrast": "contrastive",
     "Decodings": "evaluation",
     "DensityRatio": "density_ratio",
+    "DigitJudge": "digit_judge",
     "FitSettings": "settings",
     "GuideRun": "penalties",
     "GuideScores": "comparison",
@@ -64,20 +74,26 @@ _HOMES = {
     "Terms": "elbo",
     "TotalCorrelation": "total_correlation",
     "TrainingInterrupted": "interruption",
+    "WhatWhereDecodings": "what_where",
     "add_guide_penalty": "penalties",
     "component_kl": "components",
     "decode_exchanges": "evaluation",
+    "decode_what_where": "what_where",
     "exchange_scores": "evaluation",
     "factorization_gaps": "gaps",
     "fit_stages": "staged_training",
     "fit_supervised": "supervised",
+    "future_frame_scores": "what_where",
     "individual_stages": "stages",
     "pair_table": "evaluation",
     "remove_latents": "traversal",
     "score_shown_frames": "hidden_frames",
     "tandem_stages": "stages",
     "together_stages": "stages",
+    "train_digit_judge": "digit_judge",
     "train_judge": "judge",
+    "what_where_probes": "what_where",
+    "what_where_scores": "what_where",
 }
 
 __all__ = sorted(_HOMES)

@@ -106,7 +106,7 @@ def decode_exchanges(
     amp = torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16-mixed" else nullcontext()
     with torch.random.fork_rng(devices=[]), amp:
         torch.manual_seed(seed)
-        codes, factors = _encode_all(guide, dataset, num_views)
+        codes, factors = encode_all(guide, dataset, num_views)
         if not set(static) < set(codes) or not static:
             raise ValueError(
                 f"static must name some but not all of the guide's sites {sorted(codes)}, got {list(static)}"
@@ -122,7 +122,7 @@ def decode_exchanges(
         for number, index in enumerate(batches):
             own = {site: value[index].to(device) for site, value in codes.items()}
             donor = {site: value[donors[index]].to(device) for site, value in codes.items()}
-            real = _clips(dataset, index)
+            real = clips_at(dataset, index)
             features["real"].append(_features(judge, real.to(device)))
             for row, latents in _exchanges(model, own, donor, static):
                 frames = decode(model, latents)
@@ -220,7 +220,20 @@ def pair_table(
     return rows
 
 
-def _encode_all(guide: nn.Module, dataset: Any, num_views: int | None) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+def encode_all(guide: nn.Module, dataset: Any, num_views: int | None) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """Return the codes of all clips of a data set, site by site on the CPU, and their factors.
+
+    Args:
+        guide: An inference program.
+        dataset: Data set with known factors.
+        num_views: As in `pyrodis.encode`.
+
+    Returns:
+        Site to posterior means (N, ...), and factors (N, ...).
+
+    Example:
+        >>> codes, factors = encode_all(guide, dataset, None)  # doctest: +SKIP
+    """
     device = next(guide.parameters()).device
     codes: dict[str, list[torch.Tensor]] = {}
     factors = []
@@ -258,7 +271,19 @@ def _frechet_scores(features: dict[str, torch.Tensor]) -> dict[str, Score]:
     return scores | {"fid/real_halves": frechet_distance(real[halves[0]], real[halves[1]])}
 
 
-def _clips(dataset: Any, index: torch.Tensor) -> torch.Tensor:
+def clips_at(dataset: Any, index: torch.Tensor) -> torch.Tensor:
+    """Return the clips of these numbers as one batch.
+
+    Args:
+        dataset: Data set of clips that has `__getitems__`.
+        index: Numbers of clips (B).
+
+    Returns:
+        Clips (B, T, C, H, W).
+
+    Example:
+        >>> clips_at(dataset, torch.arange(4))  # doctest: +SKIP
+    """
     return torch.stack([item["x"] for item in dataset.__getitems__(index.tolist())])
 
 

@@ -148,14 +148,14 @@ def train_judge(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         judge = Judge(train.frame_shape, train.factor_sizes)
-        found = _load(judge, path)
+        found = load_cached(judge, path)
         if found is None:
             torch.manual_seed(seed)
             judge = Judge(train.frame_shape, train.factor_sizes)  # a damaged file may have filled a part of the first
             _train(judge, train, num_epochs, report)
         if found is None or found["tested_on"] != tested_on:
             found = {"accuracies": judge_accuracies(judge, test), "tested_on": tested_on}
-            _save(judge, path, found)
+            save_cached(judge, path, found)
     accuracies: dict[str, float] = found["accuracies"]
     poor = {name: round(value, 5) for name, value in accuracies.items() if value < required_accuracy}
     if poor:
@@ -210,7 +210,17 @@ def _batches(dataset: Any, order: Sequence[int], batch_size: int) -> Iterator[tu
         yield batch["x"], batch["factors"]
 
 
-def _save(judge: Judge, path: Path, found: dict[str, Any]) -> None:
+def save_cached(judge: nn.Module, path: Path, found: dict[str, Any]) -> None:
+    """Write a judge's weights and its accuracies, so that the file is there as a whole or not at all.
+
+    Args:
+        judge: The judge.
+        path: The file.
+        found: "accuracies", and "tested_on", what they were measured on.
+
+    Example:
+        >>> save_cached(judge, path, {"accuracies": {"action": 1.0}, "tested_on": "sprites"})  # doctest: +SKIP
+    """
     from safetensors.torch import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -221,10 +231,18 @@ def _save(judge: Judge, path: Path, found: dict[str, Any]) -> None:
     os.replace(temporary, path)
 
 
-def _load(judge: Judge, path: Path) -> dict[str, Any] | None:
-    """Fill the judge from a cached file and return its accuracies and what they were measured on.
+def load_cached(judge: nn.Module, path: Path) -> dict[str, Any] | None:
+    """Fill a judge from a cached file and return its accuracies and what they were measured on.
 
-    None if there is no file or it is not whole (the judge is then trained anew).
+    Args:
+        judge: A judge of the same sizes.
+        path: The file.
+
+    Returns:
+        "accuracies" and "tested_on"; None if there is no file or it is not whole (the judge is then trained anew).
+
+    Example:
+        >>> load_cached(judge, path)  # doctest: +SKIP
     """
     from safetensors import SafetensorError, safe_open
 

@@ -23,8 +23,9 @@ from pyrodis.metrics.inception import inception_scores
 from pyrodis.metrics.lag import centroid_lag, disc_centroid, lag_of_paths
 from pyrodis.metrics.mig import mig, mutual_information_matrix
 from pyrodis.metrics.paired import paired_difference
+from pyrodis.metrics.positions import centroid_error, centroid_errors, unordered_positions
 from pyrodis.metrics.presence import dominance, presence_auroc
-from pyrodis.metrics.probes import probe_accuracy
+from pyrodis.metrics.probes import probe_accuracy, probe_r2
 from pyrodis.metrics.regions import region_errors, region_errors_by_item
 from pyrodis.metrics.score import Score, mean_score, proportion_score
 from pyrodis.metrics.segmentation import (
@@ -45,6 +46,8 @@ __all__ = [
     "adjusted_rand_index_by_scene",
     "assign_latents",
     "bimodality",
+    "centroid_error",
+    "centroid_errors",
     "centroid_lag",
     "class_histogram",
     "cosine_auc",
@@ -73,6 +76,7 @@ __all__ = [
     "paired_difference",
     "presence_auroc",
     "probe_accuracy",
+    "probe_r2",
     "proportion_score",
     "region_errors",
     "region_errors_by_item",
@@ -80,4 +84,5 @@ __all__ = [
     "squared_cross_correlation",
     "two_sided_scores",
     "two_sided_wanted",
+    "unordered_positions",
 ]

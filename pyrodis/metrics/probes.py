@@ -1,4 +1,4 @@
-"""What can be read off a code: accuracy of a classifier that is trained on codes with labels."""
+"""What can be read off a code, by a classifier or a regression that is trained on codes with labels."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pyrodis.metrics._arrays import Array, check_count, check_ndim, check_same_length, finite, to_numpy
+from pyrodis.metrics._bootstrap import bootstrap_intervals
 from pyrodis.metrics.score import Score, proportion_score
 
 
@@ -69,6 +70,103 @@ def probe_accuracy(
     num_classes = _count_classes(labels, new_labels, bool(hidden))
     probe = _make_probe(tuple(int(size) for size in hidden), seed).fit(codes, labels)
     return proportion_score(np.asarray(probe.predict(new_codes) == new_labels), chance=1 / num_classes)
+
+
+def probe_r2(
+    codes_train: Array,
+    targets_train: Array,
+    codes_test: Array,
+    targets_test: Array,
+    hidden: Sequence[int] = (),
+    seed: int = 0,
+) -> Score:
+    r"""Share of the variance of numbers that a probe reads off codes, after it was trained on other items.
+
+    :math:`R^2 = \frac1K \sum_k 1 - \sum (y_k - \hat y_k)^2 / \sum (y_k - \bar y_k)^2` over the test items, the mean
+    over the K numbers, with their mean over the training items in place of :math:`\bar y_k`: 0 is a probe that knows
+    nothing, and below 0 is worse. Without `hidden` the probe is linear, a ridge regression; with it a network of these
+    hidden layers.
+    Codes and numbers are scaled to mean 0 and standard deviation 1 over the training items first.
+
+    Args:
+        codes_train: codes that the probe learns from.
+        targets_train: the numbers to read off them.
+        codes_test: codes that it is scored on.
+        targets_test: their numbers.
+        hidden: sizes of the network's hidden layers, () for a linear probe. A tenth of the training rows then decides
+            when to stop.
+        seed: seed of the network's weights and batches, and of the bootstrap.
+
+    Shape:
+        codes: (N, D) or (N, T, D); targets: (N, K) or (N, T, K), a row for every row of codes.
+
+    Returns:
+        The share, at most 1, with a bootstrap over the items; chance 0, ceiling 1.
+
+    Raises:
+        TypeError: no arrays of real numbers, or a size is no integer.
+        ValueError: empty, shapes that do not fit, NaN, a number that is constant in training, or fewer than 10 rows.
+
+    Source:
+        The coefficient of determination; :func:`probe_accuracy` is the same of classes.
+
+    Example:
+        >>> codes = np.random.default_rng(0).normal(size=(60, 3))
+        >>> round(probe_r2(codes[:40], 2 * codes[:40, :1], codes[40:], 2 * codes[40:, :1]).value, 2)
+        1.0
+    """
+    for size in hidden:
+        check_count(size, "hidden")
+    codes, targets, _ = _paired_rows(codes_train, targets_train, "train")
+    new_codes, new_targets, num = _paired_rows(codes_test, targets_test, "test")
+    for name, old, new in (("codes", codes, new_codes), ("targets", targets, new_targets)):
+        if old.shape[1] != new.shape[1]:
+            raise ValueError(
+                f"{name}_train and {name}_test must have the same size, got {old.shape[1]} and {new.shape[1]} numbers"
+            )
+    loc, scale = targets.mean(axis=0), targets.std(axis=0)
+    if len(codes) < 10 or not (scale > 0).all():
+        raise ValueError(
+            f"targets_train must hold 10 rows or more of numbers that vary, got {len(codes)} with standard deviations "
+            f"{scale.round(6).tolist()}; pass more items, or drop what is constant"
+        )
+    fit = _make_regression(tuple(int(size) for size in hidden), seed).fit(
+        codes, ((targets - loc) / scale).squeeze(1 if targets.shape[1] == 1 else ())
+    )
+    truth = (new_targets - loc) / scale
+    errors = (truth - np.asarray(fit.predict(new_codes)).reshape(truth.shape)) ** 2
+    per_item = np.stack([values.reshape(num, -1, values.shape[1]).sum(axis=1) for values in (errors, truth**2)])
+
+    def statistic(rows: np.ndarray) -> np.ndarray:
+        error, total = per_item[:, rows].sum(axis=1)
+        return np.asarray((1 - error / np.maximum(total, 1e-12)).mean())[None]
+
+    value, low, high = bootstrap_intervals(statistic, np.zeros(num), 200, seed)
+    return Score(value[0], low[0], high[0], chance=0.0, ceiling=1.0, num=num)
+
+
+def _paired_rows(codes: Array, targets: Array, part: str) -> tuple[np.ndarray, np.ndarray, int]:
+    """Codes and numbers as rows (R, D) and (R, K), and the number of items."""
+    values, numbers = finite(codes, f"codes_{part}"), finite(targets, f"targets_{part}")
+    if values.ndim not in (2, 3) or numbers.shape[:-1] != values.shape[:-1]:
+        raise ValueError(
+            f"codes_{part} and targets_{part} must have shapes (N, D) and (N, K), or (N, T, D) and (N, T, K), "
+            f"got {values.shape} and {numbers.shape}; pass a row of numbers for each row of codes"
+        )
+    return values.reshape(-1, values.shape[-1]), numbers.reshape(-1, numbers.shape[-1]), len(values)
+
+
+def _make_regression(hidden: tuple[int, ...], seed: int) -> Any:
+    from sklearn.linear_model import Ridge
+    from sklearn.neural_network import MLPRegressor
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    if not hidden:
+        return make_pipeline(StandardScaler(), Ridge())
+    return make_pipeline(
+        StandardScaler(), MLPRegressor(hidden_layer_sizes=hidden, early_stopping=True, max_iter=500, random_state=seed)
+    )
 
 
 def _make_probe(hidden: tuple[int, ...], seed: int) -> Any:
