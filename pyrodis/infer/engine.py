@@ -16,6 +16,7 @@ from pyrodis.infer.checkpoint import RunState
 from pyrodis.infer.elbo import NamedELBO
 from pyrodis.infer.freezing import component_modules, count_components, frozen_modules
 from pyrodis.infer.handlers import scale_latents
+from pyrodis.infer.penalties import innermost
 from pyrodis.infer.sampler import seed_noise
 from pyrodis.infer.settings import FitSettings, kl_factor, learning_rate_at
 from pyrodis.infer.sites import get_trace, latent_sites
@@ -46,7 +47,7 @@ def find_latent_sites(guide: nn.Module, x: Tensor) -> list[str]:
     guide.eval()  # or a batch normalization would count these frames, and a resumed run would count them twice
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            return list(latent_sites(get_trace(guide, x)))
+            return list(latent_sites(get_trace(innermost(guide), x)))  # a penalty may want more clips
     finally:
         for module, mode in modes.items():
             module.training = mode

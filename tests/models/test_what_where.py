@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pyro
@@ -12,8 +13,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import pyrodis
 from pyrodis.guides import DeltaWhatWhereGuide, WhatWhereGuide
-from pyrodis.infer import DensityRatio, NamedELBO, SameClip, score_shown_frames
+from pyrodis.infer import DensityRatio, FitSettings, NamedELBO, SameClip, score_shown_frames
 from pyrodis.infer.describe import build, describe
 from pyrodis.infer.handlers import scale_latents
 from pyrodis.infer.penalties import add_penalty
@@ -237,6 +239,18 @@ def test_copies_do_not_share() -> None:
     other = copy.deepcopy(guide)
     nn.init.zeros_(other.what_head.linear.weight)
     assert bool(guide.what_head.linear.weight.any())
+
+
+def test_an_autoencoder_with_barlow_twins_is_trained_saved_and_loaded(tmp_path: Path) -> None:
+    (model, guide), x = PAIRS["delta-EveryFrame"](), make_clips(5).float()
+    penalized = add_penalty(guide, "barlow_twins", PENALTIES["barlow"], 0.1, side="guide")
+    settings = FitSettings(num_epochs=1, batch_size=3, device="cpu", kl_weights={"what": 0.0, "where": 0.0})
+    history = pyrodis.fit(model, penalized, x, settings=settings, output=tmp_path / "run")
+    assert history.column("train_barlow_twins")[0] > 0
+    _, loaded = pyrodis.load(tmp_path / "run")
+    torch.testing.assert_close(encode(loaded, x), encode(guide, x))
+    with pytest.raises(ValueError, match="take a batch size that leaves no rest of one clip"):
+        pyrodis.fit(model, penalized, x, settings=FitSettings(num_epochs=1, batch_size=4, device="cpu"))
 
 
 X = torch.full((2, T, *FRAME), 0.5)
