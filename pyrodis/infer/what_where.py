@@ -203,9 +203,9 @@ def what_where_probes(decodings: WhatWhereDecodings, hidden: Sequence[int] = (25
     """Return what probes read off either code: the group of digits of the clip, and where they are.
 
     Half of the clips train the probes, the other half is scored. The group is read off the codes of all frames
-    together; clips whose group does not occur in the first half are left out. Positions are read frame by frame off the
-    frame's code (of a "what" of the whole clip, off that), as `unordered_positions`: mean and spread of the centers
-    along x and y, which do not say which digit is which.
+    together; clips whose group does not occur twice in the first half are left out. Positions are read frame by frame
+    off the frame's code (of a "what" of the whole clip, off that), as `unordered_positions`: mean and spread of the
+    centers along x and y, which do not say which digit is which.
 
     Args:
         decodings: Codes over the test set; a thousand clips or more, for fifty-five pairs.
@@ -229,13 +229,14 @@ def what_where_probes(decodings: WhatWhereDecodings, hidden: Sequence[int] = (25
     """
     groups, targets = decodings.groups.numpy(), unordered_positions(decodings.centers)
     first, second = np.array_split(np.random.default_rng(seed).permutation(len(groups)), 2)
-    known = second[np.isin(groups[second], groups[first])]
+    found, counts = np.unique(groups[first], return_counts=True)
+    seen, known = (half[np.isin(groups[half], found[counts > 1])] for half in (first, second))
     scores = {}
     for name, code in _sides(decodings.codes, decodings.what).items():
         frames = code if code.ndim == 3 else np.repeat(code[:, None], targets.shape[1], axis=1)
         for probe, layers in (("linear", ()), ("network", tuple(hidden))):
             scores[f"{name}/identity/{probe}"] = probe_accuracy(
-                code[first], groups[first], code[known], groups[known], layers, seed
+                code[seen], groups[seen], code[known], groups[known], layers, seed
             )
             scores[f"{name}/position/{probe}"] = probe_r2(
                 frames[first], targets[first], frames[second], targets[second], layers, seed

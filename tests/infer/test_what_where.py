@@ -189,6 +189,16 @@ def test_probes_find_what_a_code_holds_and_nothing_else() -> None:
     assert what_where_probes(replace(found, codes=leaky), hidden=(32,))["where/identity/linear"].value > 0.95
 
 
+def test_probes_leave_out_groups_that_are_too_rare() -> None:
+    found = decoded()
+    groups = found.groups.clone().clamp_(max=4)
+    groups[7] = 5  # the only one of its kind, in one half or the other
+    codes = {"what": nn.functional.one_hot(groups, 6).float(), "where": found.centers.flatten(2)}
+    for seed in range(2):
+        scores = what_where_probes(replace(found, groups=groups, codes=codes), hidden=(4,), seed=seed)
+        assert scores["what/identity/linear"].chance == pytest.approx(1 / 5)
+
+
 def test_what_of_single_frames_is_probed_as_well() -> None:
     found = decoded()
     codes = {"what": torch.randn(NUM, T, 3), "where": found.centers.flatten(2)}
