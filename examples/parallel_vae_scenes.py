@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import shared_stages as staged
 import torch
 
 from pyrodis import metrics
-from pyrodis.datasets import CLEVRImages, ClipSubset, FlatScenes, Scenes, type_masks
+from pyrodis.datasets import CLEVRImages, ClipSubset, FlatScenes, KeptClips, Scenes, type_masks
 from pyrodis.guides import ParallelGuide
 from pyrodis.infer import History, Stage, tandem_stages
 from pyrodis.metrics import Score
@@ -304,13 +305,12 @@ def sizes_of(options: argparse.Namespace) -> dict[str, int]:
 
 
 def load_scenes(options: argparse.Namespace) -> Any:
-    """Training and validation images of some types alone, as stages ask for them."""
+    """Training and validation images of some types alone, as stages ask for them, each drawn once."""
     sizes = {"train": options.num_train, "validation": sizes_of(options)["validation"]}
 
+    @cache
     def data(items: tuple[Any, ...]) -> tuple[Any, ...]:
-        return tuple(
-            parallel.KeptFrames(DATA[options.data](options, split, num, items, False)) for split, num in sizes.items()
-        )
+        return tuple(KeptClips(DATA[options.data](options, split, num, items, False)) for split, num in sizes.items())
 
     return data
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,6 @@ import torch
 from pyro import poutine
 from scipy.optimize import linear_sum_assignment
 from torch import nn
-from torch.utils.data import Dataset
 
 import pyrodis
 from pyrodis import metrics
@@ -22,31 +20,6 @@ from pyrodis.infer import History, Stage, component_kl
 from pyrodis.metrics import Score
 
 CHUNK = 200  # images that are looked at at once
-
-
-class KeptFrames(Dataset[dict[str, torch.Tensor]]):
-    """Frames of a data set in 8 bits, kept once they were drawn or read: further passes do neither."""
-
-    def __init__(self, data: Any) -> None:
-        self.data = data
-        self.name, self.split, self.seed, self.num_frames = data.name, data.split, data.seed, data.num_frames
-        self.frame_shape: tuple[int, int, int] = data.frame_shape
-        self.checksum = hashlib.sha256(f"{data.checksum} in 8 bits".encode()).hexdigest()
-        self._frames = torch.empty(len(data), self.num_frames, *self.frame_shape, dtype=torch.uint8)
-        self._kept = torch.zeros(len(data), dtype=torch.bool)
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        return self.__getitems__([index])[0]
-
-    def __getitems__(self, indices: list[int]) -> list[dict[str, torch.Tensor]]:
-        if missing := [index for index in indices if not self._kept[index]]:
-            drawn = torch.stack([item["x"] for item in self.data.__getitems__(missing)])
-            self._frames[missing] = (255 * drawn).round().to(torch.uint8)
-            self._kept[missing] = True
-        return [{"x": frames} for frames in self._frames[indices].float() / 255]
 
 
 def read_items(data: Any) -> dict[str, torch.Tensor]:

@@ -89,6 +89,7 @@ def make_settings(options: argparse.Namespace) -> FitSettings:
     return FitSettings(
         batch_size=options.batch_size,
         schedule=options.rates,
+        warmup_steps=0 if options.rates == "constant" else FitSettings.warmup_steps,  # it would begin every stage
         kl_weights={"z": options.beta},
         precision=options.precision,
         device=options.device,

@@ -600,32 +600,11 @@ def test_stages_see_scenes_of_their_types_alone() -> None:
     assert train.checksum != example.load_scenes(options)((0,))[0].checksum
 
 
-def test_kept_frames_are_drawn_once_and_rounded_once() -> None:
+def test_scenes_of_some_types_are_drawn_once_for_all_their_stages() -> None:
     example = load_example("parallel_vae_scenes")
-    drawn: list[list[int]] = []
-
-    class Counted:
-        def __init__(self) -> None:
-            self.whole = example.Scenes(num_images=8)
-            for name in ("name", "split", "seed", "num_frames", "frame_shape", "checksum"):
-                setattr(self, name, getattr(self.whole, name))
-
-        def __len__(self) -> int:
-            return 8
-
-        def __getitems__(self, indices: list[int]) -> list[dict[str, torch.Tensor]]:
-            drawn.append(indices)
-            return self.whole.__getitems__(indices)
-
-    data = Counted()
-    kept = example.parallel.KeptFrames(data)
-    first = kept[5]["x"]
-    both = kept.__getitems__([2, 5])
-    assert drawn == [[5], [2]]
-    torch.testing.assert_close(both[1]["x"], first, rtol=0, atol=0)
-    torch.testing.assert_close(both[0]["x"], data.whole[2]["x"], rtol=0, atol=0.5 / 255 + 1e-6)
-    torch.testing.assert_close((255 * first).round() / 255, first)
-    assert kept.checksum != data.checksum
+    data = example.load_scenes(parse(example))
+    assert data((0, 1))[0] is data((0, 1))[0]
+    assert data((0, 1))[0] is not data((0,))[0]
 
 
 def test_errors_of_objects_and_background_are_apart() -> None:
