@@ -39,6 +39,7 @@ SCRIPTS = {
     "compare_guides.py": "structured-rotation",
     "parallel_vae_digits.py": ".",
     "parallel_vae_scenes.py": ".",
+    "what_where_digits.py": "cure",
 }
 
 GROUPS = ("object", "background")

@@ -58,6 +58,16 @@ def test_the_code_of_parallel_vae_runs() -> None:
     assert 95 < names["worth"](pairs) < 105, "the page says 100 nats on average"
 
 
+def test_the_code_of_what_and_where_runs() -> None:
+    names = run_blocks("what_where")
+    assert len(names["history"].column("validation_barlow")) == 2
+    assert 0.965 < names["near"] < 0.975, "the page says .97"
+    assert 0.42 < names["far"] < 0.48, "the page says .45"
+    assert names["exchanged"].shape == (2, 4, 1, 64, 64)
+    assert names["loss"] > 0
+    assert names["terms"].values["kl_what"] > 0
+
+
 @pytest.mark.parametrize("num_frames", [2, 10, 50])
 def test_a_unit_diagonal_bounds_what_stands_beside_it(num_frames: int) -> None:
     """The page's bound: positive definite below 1 / (2 cos(pi / (T + 1))), .521 for ten frames, and not above."""
@@ -71,14 +81,14 @@ def test_a_unit_diagonal_bounds_what_stands_beside_it(num_frames: int) -> None:
 
 
 def test_every_file_that_the_pages_name_is_there() -> None:
-    for page in ("disentangling_via_dynamics", "disentangled_dynamics", "parallel_vae"):
+    for page in ("disentangling_via_dynamics", "disentangled_dynamics", "parallel_vae", "what_where"):
         text = (PAPERS / f"{page}.md").read_text(encoding="utf8")
         named = set(re.findall(r"\b(?:tests|examples|docs/results)/[\w/]+\.py\b", text))
         assert named
         assert sorted(path for path in named if not (ROOT / path).is_file()) == []
 
 
-@pytest.mark.parametrize("page", ["disentangling_via_dynamics", "disentangled_dynamics", "parallel_vae"])
+@pytest.mark.parametrize("page", ["disentangling_via_dynamics", "disentangled_dynamics", "parallel_vae", "what_where"])
 def test_every_object_that_the_tables_name_is_there(page: str) -> None:
     import importlib
 

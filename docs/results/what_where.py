@@ -1,0 +1,358 @@
+"""The tables of results on what and where: trains what is missing, stores every finished row, prints the tables.
+
+    python docs/results/what_where.py [--rows NAME ...] [--table-only] [--write]
+
+A row is one experiment and one seed; a row of one of the report's losses has all five lambdas. It is stored as JSON
+beside this script once it has finished, and never trained again; a run that was cut is resumed. Figures of the first
+seed are kept under docs/_static. Unfinished rows are named. --write puts the tables between the markers
+<!-- results:NAME --> and <!-- /results --> of the page of the paper.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+FIGURES = ROOT / "docs" / "_static"
+PAGES = (ROOT / "docs" / "papers" / "what_where.md",)
+SEEDS = range(3)
+LAMBDAS = ("0.001", "0.01", "0.1", "1", "10")
+HIGHEST = LAMBDAS[-1]
+
+SCRIPT = "examples/what_where_digits.py"
+COMMON = (SCRIPT, "--data", "mnist", "--num-test", "4000")
+CURE = (*COMMON, "--losses")  # none of the report's
+LONG = ("--report-steps", "15700")  # 100 epochs of 10,000 pairs, 10 of 100,480
+MORE = ("--report-train", "100480")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is trained: in words, as a command without its seed, as which runs, on how many seeds."""
+
+    words: str
+    command: tuple[str, ...]
+    runs: tuple[str, ...]
+    seeds: Sequence[int] = SEEDS
+
+
+def report(loss: str, *lambdas: str) -> tuple[str, ...]:
+    return (*COMMON, "--no-cure", "--losses", loss, "--lambdas", *lambdas)
+
+
+REPORT = {
+    loss: Experiment(words, report(loss, *LAMBDAS), tuple(f"{loss}-{value}" for value in LAMBDAS))
+    for loss, words in (("inertial", "inertial loss"), ("barlow", "Barlow Twins"))
+}
+CURES = {"cure": Experiment("**the cured model**", CURE, ("cure",))}
+
+# Every line of the ablation: in words, and the options that it adds to the command of the cure.
+CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "pooled": ("what from the report's encoder, which knows places", ("--what-encoder", "pooled")),
+    "pooled-shift": (
+        "the same, on frames that are shifted at random",
+        ("--what-encoder", "pooled", "--what-view", "shift"),
+    ),
+    "plain-kl": ("where at KL weight 1", ("--beta-where", "1")),
+    "one-frame": ("clips of one frame", ("--num-frames", "1")),
+    "no-cooldown": ("where speaks from the start", ("--kl-cooldown", "0")),
+    "other": ("every frame decoded from the what of another", ("--reader", "other")),
+    "blur": ("where from blurred frames", ("--where-view", "blur")),
+    "down": ("where from frames of a sixteenth of the pixels", ("--where-view", "down")),
+    "same-clip": ("a discriminator that recognizes clips by where", ("--same-clip", "100")),
+    "add": ("codes of one size, added (equation 1)", ("--combine", "add", "--what-dim", "64", "--where-dim", "64")),
+}
+ABLATION = {
+    f"cure-{name}": Experiment(words, (*CURE, *options), ("cure",), range(1))
+    for name, (words, options) in CHANGES.items()
+}
+OVERFITTING = {
+    "overfit-inertial": Experiment(
+        "inertial loss, 10,000 pairs", (*report("inertial", HIGHEST), *LONG), (f"inertial-{HIGHEST}",), range(1)
+    ),
+    "overfit-inertial-more": Experiment(
+        "inertial loss, 100,480 pairs",
+        (*report("inertial", HIGHEST), *LONG, *MORE),
+        (f"inertial-{HIGHEST}",),
+        range(1),
+    ),
+    "overfit-barlow": Experiment(
+        "Barlow Twins, 10,000 pairs", (*report("barlow", HIGHEST), *LONG), (f"barlow-{HIGHEST}",), range(1)
+    ),
+    "overfit-barlow-more": Experiment(
+        "Barlow Twins, 100,480 pairs", (*report("barlow", HIGHEST), *LONG, *MORE), (f"barlow-{HIGHEST}",), range(1)
+    ),
+    "overfit-cure": Experiment(
+        "the cured model, 10,000 clips", (*CURE, "--num-train", "10000", "--num-steps", "4710"), ("cure",), range(1)
+    ),
+    "overfit-cure-more": Experiment(
+        "the cured model, 100,480 clips", (*CURE, "--num-train", "100480", "--num-steps", "4710"), ("cure",), range(1)
+    ),
+}
+EXPERIMENTS = {**REPORT, **CURES, **ABLATION, **OVERFITTING}
+# Name of a row -> its command, in the order in which rows are trained: first seeds first.
+ROWS: dict[str, list[str]] = {
+    f"{name}-seed{seed}": [*experiment.command, "--seed", str(seed)]
+    for seed in SEEDS
+    for name, experiment in EXPERIMENTS.items()
+    if seed in experiment.seeds
+}
+
+
+def path_of(row: str) -> Path:
+    return HERE / f"what_where-{row}.json"
+
+
+def commit() -> str:
+    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return head.stdout.strip()
+
+
+def columns_of(run: Path, *names: str) -> dict[str, list[float]]:
+    """Columns of a run's history.csv."""
+    with (run / "history.csv").open(encoding="utf8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {name: [float(row[name]) for row in rows] for name in names}
+
+
+def figure_of(name: str, suffix: str = ".png") -> Path:
+    return FIGURES / f"what_where-{name}{suffix}"
+
+
+def keep_figures(row: str, output: Path) -> None:
+    """Keep the figure of a first seed: the curves of an overfitting row, the swap of any other; the cure's film too."""
+    from PIL import Image
+
+    name, _, seed = row.rpartition("-seed")
+    if seed != "0":
+        return
+    last = output / EXPERIMENTS[name].runs[-1] / "figures"
+    shown = output / "figures" / "overfitting.png" if name in OVERFITTING else last / "swap.png"
+    if shown.exists():
+        with Image.open(shown) as figure:
+            figure.convert("RGB").quantize(64).save(figure_of(name), optimize=True)
+    if name in CURES and (last / "swap.gif").exists():
+        shutil.copyfile(last / "swap.gif", figure_of(name, ".gif"))
+
+
+def finish(row: str) -> None:
+    """Train, score and store one row, resuming a run that was cut."""
+    command, name = ROWS[row], row.rpartition("-seed")[0]
+    output = ROOT / "runs" / f"results-what_where-{row}"
+    output.parent.mkdir(exist_ok=True)
+    trained_at = output.with_suffix(".commit")  # of the code that began the training, which a resumed run goes on with
+    if not trained_at.exists():
+        trained_at.write_text(commit())
+    scored_at = commit()
+    subprocess.run([sys.executable, *command, "--output", str(output), "--resume"], cwd=ROOT, check=True)
+    histories = {run: columns_of(output / run, "seconds") for run in EXPERIMENTS[name].runs}
+    result = {
+        "command": " ".join(["python", *command]),
+        "trained_at": trained_at.read_text(),
+        "scored_at": scored_at,
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+        "training_minutes": {run: round(sum(history["seconds"]) / 60, 1) for run, history in histories.items()},
+        "scores": json.loads((output / "metrics.json").read_text(encoding="utf8")),
+    }
+    if name in OVERFITTING:
+        (run,) = EXPERIMENTS[name].runs
+        result["history"] = columns_of(output / run, "epoch", "train_total", "validation_total")
+    keep_figures(row, output)
+    path_of(row).write_text(json.dumps(result, indent=1) + "\n")
+
+
+def stored(name: str) -> list[dict[str, Any]]:
+    """The finished seeds of an experiment."""
+    paths = [path_of(f"{name}-seed{seed}") for seed in EXPERIMENTS[name].seeds]
+    return [json.loads(path.read_text(encoding="utf8")) for path in paths if path.exists()]
+
+
+def value_of(result: dict[str, Any], run: str, score: str) -> float | None:
+    """A score of a run of a row, or one that is made of its scores.
+
+    "kept" is the identity after a swap as a part of that of reconstructions, "over_floor" by how many pixels centers
+    are off after a swap beyond the judge's own error, "leak" by how much "where" tells the identity above chance.
+    """
+    found = result["scores"]
+
+    def part(name: str, field: str = "value") -> float:
+        return float(found[f"{run}/{name}"][field])
+
+    try:
+        if score == "kept":
+            return part("swapped/identity") / max(part("reconstruction/identity"), 1e-9)
+        if score == "over_floor":
+            return part("swapped/centroid_error") - part("real/centroid_error")
+        if score == "leak":
+            return part("where/identity/network") - part("where/identity/network", "chance")
+        return part(score)
+    except KeyError:
+        return None
+
+
+def interval(numbers: Sequence[float], digits: int) -> str:
+    """Mean over seeds, and the half width of its 95 % interval (Student's t) where there are two seeds or more."""
+    from pyrodis.metrics import paired_difference
+
+    if not numbers:
+        return ""
+    if len(numbers) == 1:
+        return f"{numbers[0]:.{digits}f}"
+    mean = paired_difference(np.array(numbers), np.zeros(len(numbers)))
+    return f"{mean.value:.{digits}f} ± {mean.high - mean.value:.{digits}f}"
+
+
+def digits_of(score: str) -> int:
+    return 4 if score.startswith(("mse", "future", "overfit/loss")) else 1 if "fid" in score else 3
+
+
+def cell(name: str, run: str, score: str) -> str:
+    """Mean and interval of a score of a run of an experiment over its finished seeds."""
+    found = [value_of(result, run, score) for result in stored(name)]
+    return interval([value for value in found if value is not None], digits_of(score))
+
+
+def line(*found: object) -> str:
+    return "| " + " | ".join(str(part) for part in found) + " |"
+
+
+def missing(names: Sequence[str]) -> str:
+    """A sentence on the rows of a table that are not there yet."""
+    counts = {name: (len(EXPERIMENTS[name].seeds), len(stored(name))) for name in names}
+    absent = [f"{name} ({all_ - there} of {all_} seeds)" for name, (all_, there) in counts.items() if there < all_]
+    return f"\n\nNot finished: {', '.join(absent)}." if absent else ""
+
+
+def table(names: Sequence[str], scores: dict[str, str]) -> str:
+    """A line for every run of every experiment with a finished seed, means over seeds with 95 % intervals."""
+    lines = [line("what is trained", "seeds", *scores, "minutes"), "| --- |" + " ---: |" * (len(scores) + 2)]
+    for name in names:
+        results, experiment = stored(name), EXPERIMENTS[name]
+        for run in experiment.runs if results else ():
+            words = experiment.words + (f", lambda {run.rpartition('-')[2]}" if name in REPORT else "")
+            minutes = np.mean([result["training_minutes"][run] for result in results])
+            found = [cell(name, run, score) for score in scores.values()]
+            lines.append(line(words, len(results), *found, f"{minutes:.1f}"))
+    return "\n".join(lines) + missing(names)
+
+
+SWAP_SCORES = {
+    "swap: identity": "swapped/identity",
+    "as a part of the decoded": "kept",
+    "swap: centers off, pixels": "swapped/centroid_error",
+    "over the judge's own": "over_floor",
+    "where: identity, linear": "where/identity/linear",
+    "where: identity, network": "where/identity/network",
+    "what: position, linear": "what/position/linear",
+    "what: position, network": "what/position/network",
+    "error a pixel": "mse/reconstruction",
+}
+USE_SCORES = {
+    "decoded: identity": "reconstruction/identity",
+    "what: identity, linear": "what/identity/linear",
+    "what: identity, network": "what/identity/network",
+    "where: position, network": "where/position/network",
+    "error without what": "mse/without_what",
+    "error without where": "mse/without_where",
+    "FID, decoded": "fid/reconstruction",
+    "FID, swapped": "fid/swapped",
+    "next frame, linear": "future/linear",
+    "next frame, ridge": "future/ridge",
+}
+OVERFIT_SCORES = {
+    "validation less training at the end": "overfit/loss/gap",
+    "its growth after its minimum": "overfit/loss/gap_growth",
+    "growth of validation after its minimum": "overfit/loss/validation_growth",
+    "the latter of the agreement alone": "overfit/agreement/validation_growth",
+    "epoch of least validation": "overfit/loss/lowest_validation_epoch",
+}
+
+# What was to be reached: in words, as which score, the value, and by which rows of each kind.
+BY_SWAP = (("inertial", f"inertial-{HIGHEST}"), ("barlow", f"barlow-{HIGHEST}"), ("cure", "cure"))
+BY_LENGTH = tuple((f"overfit-{name}", run) for name, run in BY_SWAP)
+GOALS = (
+    ("swap: identity follows what, as a part of the reconstruction's", "kept", "at least .90", BY_SWAP),
+    ("swap: centers off, pixels over the judge's own error", "over_floor", "at most 2", BY_SWAP),
+    ("identity read off where by a network, above chance", "leak", "at most .05", BY_SWAP),
+    ("position read off what by a network, R²", "what/position/network", "at most .05", BY_SWAP),
+    ("validation less training, growth after its minimum", "overfit/loss/gap_growth", "does not grow", BY_LENGTH),
+)
+
+
+def goal_table() -> str:
+    """What was to be reached, and what was: by the report's losses at the highest lambda, and by the cure."""
+    heads = ("measure", *(f"{REPORT[loss].words}, lambda {HIGHEST}" for loss in REPORT), "to reach", "the cure")
+    lines = [line(*heads), "| --- |" + " ---: |" * 4]
+    for words, score, wanted, runs in GOALS:
+        inertial, barlow, cure = (cell(name, run, score) or "not finished" for name, run in runs)
+        lines.append(line(words, inertial, barlow, wanted, cure))
+    return "\n".join(lines)
+
+
+def figure_list(names: Sequence[str]) -> str:
+    """The kept figures of some experiments, each under its words."""
+    found = []
+    for name in names:
+        shown = [path for path in (figure_of(name), figure_of(name, ".gif")) if path.exists()]
+        words, command = EXPERIMENTS[name].words.replace("*", ""), " ".join(["python", *ROWS[f"{name}-seed0"]])
+        images = "\n".join(f"![{words}](../_static/{path.name})" for path in shown)
+        found += [f"{images}\n\n*{words}: `{command}`*"] if shown else []
+    absent = [name for name in names if not figure_of(name).exists()]
+    return "\n\n".join([*found, f"Not drawn yet: {', '.join(absent)}."] if absent else found)
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "what-where-goals": goal_table,
+    "what-where-report": lambda: table([*REPORT, *CURES], SWAP_SCORES),
+    "what-where-uses": lambda: table([*REPORT, *CURES], USE_SCORES),
+    "what-where-figures": lambda: figure_list([*REPORT, *CURES]),
+    "what-where-ablation": lambda: table([*CURES, *ABLATION], SWAP_SCORES),
+    "what-where-overfitting": lambda: table(list(OVERFITTING), OVERFIT_SCORES),
+    "what-where-overfitting-figures": lambda: figure_list(list(OVERFITTING)),
+}
+
+
+def write_blocks(text: str) -> str:
+    """Return a page with the tables between its markers."""
+    for name, block in BLOCKS.items():
+        pattern = rf"(<!-- results:{name} -->\n).*?(<!-- /results -->)"
+        text = re.sub(pattern, lambda found, block=block: found[1] + block() + "\n" + found[2], text, flags=re.DOTALL)
+    return text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", nargs="+", metavar="NAME", choices=ROWS, help="train these rows alone (default: all)")
+    parser.add_argument("--table-only", action="store_true", help="train nothing, print what is finished")
+    parser.add_argument("--write", action="store_true", help="write the tables into the pages")
+    options = parser.parse_args()
+    for row in options.rows or ROWS:
+        if not path_of(row).exists() and not options.table_only:
+            finish(row)
+    if options.write:
+        for page in PAGES:
+            page.write_text(write_blocks(page.read_text(encoding="utf8")), encoding="utf8")
+    for name, block in BLOCKS.items():
+        print(f"{name}\n\n{block()}\n")
+    for row in ROWS:
+        if not path_of(row).exists():
+            print(f"{row}: missing; run python docs/results/what_where.py --rows {row}")
+
+
+if __name__ == "__main__":
+    main()

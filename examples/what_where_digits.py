@@ -1,0 +1,490 @@
+"""Tell what moves from where it is on moving digits: the report's two losses over lambda, and a cure beside them.
+
+    python examples/what_where_digits.py
+
+Every loss and lambda has a run directory of its own in the output directory, and so has the cured model; the output
+directory holds scores and figures of all of them besides. See docs/papers/what_where.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import shared_circle as circle
+import shared_what_where as ww
+import torch
+from torch import nn
+
+import pyrodis
+from pyrodis.datasets import ItemSource
+from pyrodis.guides import DeltaWhatWhereGuide, WhatWhereGuide
+from pyrodis.infer import FitSettings, History, SameClip, score_shown_frames
+from pyrodis.metrics import Score
+from pyrodis.models import AddCodes, ConcatenateCodes, NormalPixels, WhatWhereVAE
+from pyrodis.nn import (
+    Downsample,
+    EveryFrame,
+    GaussianBlur,
+    MeanFrames,
+    OneFrame,
+    OtherFrame,
+    PlaceBlindEncoder,
+    PooledEncoder,
+    ProductFrames,
+    RandomShift,
+    SubsetFrames,
+    UpsampleDecoder,
+)
+from pyrodis.options import add_shared_options, run_script
+from pyrodis.regularizers import barlow_twins, inertial_loss, mixing_weight
+
+LAMBDAS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # of the report
+CURE = "cure"
+
+# What a preset sets; every value can be overridden by its own option.
+SHARED: dict[str, Any] = {
+    "cure": True,
+    "widths": (8, 16, 16),
+    "output_bias": -3.0,
+    "batch_size": 64,
+    "learning_rate": 3e-3,
+    "schedule": "cosine",
+    "precision": "bf16-mixed",
+    "num_test": 1200,
+    "judge_frames": 200_000,
+    # the report's set-up
+    "losses": ("inertial", "barlow"),
+    "lambdas": (1e-3, 10.0),
+    "alpha": 0.05,
+    "report_what_dim": 64,
+    "report_where_dim": 16,
+    "report_train": 10_000,
+    # the cured model
+    "num_frames": 4,
+    "gap": 5,
+    "what_encoder": "blind",
+    "what_frames": 0,
+    "what_view": "none",
+    "shift": 32,
+    "where_view": "none",
+    "blur": 3.0,
+    "factor": 4,
+    "reader": "mean",
+    "combine": "concatenate",
+    "feature_dim": 128,
+    "what_dim": 64,
+    "where_dim": 8,
+    "scale": 0.15,
+    "beta_what": 1.0,
+    "beta_where": 4.0,
+    "kl_cooldown": 0.5,
+    "same_clip": 0.0,
+}
+PRESETS: dict[str, dict[str, Any]] = {
+    # Minutes on two cores.
+    "default": SHARED | {"report_steps": 500, "num_steps": 1000, "num_train": 20_000},
+    # All five values of lambda, wider networks, more steps.
+    "best": SHARED
+    | {
+        "lambdas": LAMBDAS,
+        "widths": (16, 32, 32),
+        "report_steps": 8000,
+        "num_steps": 12_000,
+        "num_train": 100_000,
+        "num_test": 4000,
+    },
+    # The report's training: a pair of each of 10,000 clips, 100 epochs. It tells neither widths nor sizes of codes nor
+    # batches. It tried SGD besides Adam; `fit` has Adam.
+    "paper": SHARED
+    | {
+        "cure": False,
+        "lambdas": LAMBDAS,
+        "widths": (32, 64, 64),
+        "output_bias": 0.0,
+        "learning_rate": 1e-3,
+        "schedule": "constant",
+        "precision": "32-true",
+        "report_steps": 15_700,
+        "num_steps": 15_700,
+        "num_train": 100_000,
+        "num_test": 4000,
+    },
+}
+SMOKE: dict[str, Any] = {"widths": (2, 2, 2), "batch_size": 8, "precision": "32-true", "num_test": 120}
+SMOKE |= {"judge_frames": 64, "lambdas": (10.0,), "report_train": 24, "report_steps": 6, "num_train": 16}
+SMOKE |= {"num_steps": 4, "feature_dim": 4, "report_what_dim": 4, "report_where_dim": 2, "what_dim": 4, "where_dim": 2}
+
+READERS: dict[str, Any] = {"mean": MeanFrames, "product": ProductFrames, "one": OneFrame, "other": OtherFrame}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One run.
+
+    Args:
+        loss: "inertial" or "barlow", the report's; or "cure".
+        mixing: lambda of the report's losses.
+    """
+
+    loss: str
+    mixing: float = 0.0
+
+    @property
+    def name(self) -> str:
+        return self.loss if self.loss == CURE else f"{self.loss}-{self.mixing:g}"
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_shared_options(parser, "what_where_digits")
+    preset = PRESETS["default"]
+    option = parser.add_argument_group(
+        "what is trained, and on what (defaults are those of --preset default)"
+    ).add_argument
+    option(
+        "--data",
+        choices=("auto", "mnist", "fashion", "bundled"),
+        default="auto",
+        help="mnist: the published digits, downloaded if need be; fashion: clothes; bundled: small digits that need no "
+        "file; auto: mnist where found, else, after saying so, bundled (default: auto)",
+    )
+    option("--cure", action=argparse.BooleanOptionalAction, help="whether to train the cured model (default: yes)")
+    option("--num-test", type=int, help=f"test clips (default: {preset['num_test']})")
+    option("--judge-frames", type=int, help=f"frames that the judge is trained on (default: {preset['judge_frames']})")
+    option("--widths", type=int, nargs="+", help="channels of the encoders' blocks (default: 8 16 16)")
+    option("--output-bias", type=float, help=f"logit of a pixel at the start (default: {preset['output_bias']})")
+    option("--batch-size", type=int, help=f"clips a step (default: {preset['batch_size']})")
+    option("--learning-rate", type=float, help=f"highest step size of Adam (default: {preset['learning_rate']})")
+    option("--schedule", choices=("cosine", "constant"), help=f"of the step size (default: {preset['schedule']})")
+    option("--precision", choices=("bf16-mixed", "32-true"), help=f"of the networks (default: {preset['precision']})")
+    add_report_options(parser.add_argument_group("the report's set-up").add_argument, preset)
+    add_cure_options(parser.add_argument_group("the cured model").add_argument, preset)
+    return parser
+
+
+def add_report_options(option: Any, preset: dict[str, Any]) -> None:
+    option("--losses", nargs="*", choices=LOSSES, help="its losses of agreement; none after it: none (default: both)")
+    shown = " ".join(f"{value:g}" for value in LAMBDAS)
+    option("--lambdas", type=float, nargs="+", metavar="LAMBDA", help=f"report: {shown} (default: 0.001 10)")
+    option("--alpha", type=float, help=f"weight of redundancy in Barlow Twins (default: {preset['alpha']})")
+    option("--report-what-dim", type=int, help=f"size of what (default: {preset['report_what_dim']})")
+    option("--report-where-dim", type=int, help=f"size of where (default: {preset['report_where_dim']})")
+    option("--report-steps", type=int, help=f"optimizer steps (default: {preset['report_steps']})")
+    option("--report-train", type=int, help=f"pairs of frames to train on (default: {preset['report_train']})")
+
+
+def add_cure_options(option: Any, preset: dict[str, Any]) -> None:
+    option("--num-frames", type=int, help=f"frames of a training clip (default: {preset['num_frames']})")
+    option("--gap", type=int, help=f"from one to the next, in frames of Moving MNIST (default: {preset['gap']})")
+    option("--what-encoder", choices=("blind", "pooled"), help="blind to place, or the report's (default: blind)")
+    option("--what-frames", type=int, help="random frames that what is read off, 0 for all (default: 0)")
+    option("--what-view", choices=("none", "shift"), help="shift: frames moved at random, in a circle (default: none)")
+    option("--shift", type=int, help=f"most pixels of a shift (default: {preset['shift']})")
+    option("--where-view", choices=("none", "blur", "down"), help="without detail, or of fewer pixels (default: none)")
+    option("--blur", type=float, help=f"deviation of the blur in pixels (default: {preset['blur']})")
+    option("--factor", type=int, help=f"side of a block that becomes one pixel (default: {preset['factor']})")
+    option("--reader", choices=READERS, help="how frames speak for what (default: mean)")
+    option("--combine", choices=("concatenate", "add"), help="add: codes of one size, summed (default: concatenate)")
+    option("--feature-dim", type=int, help=f"features of the blind encoder (default: {preset['feature_dim']})")
+    option("--what-dim", type=int, help=f"size of what (default: {preset['what_dim']})")
+    option("--where-dim", type=int, help=f"size of where (default: {preset['where_dim']})")
+    option("--scale", type=float, help=f"deviation of a pixel (default: {preset['scale']})")
+    option("--beta-what", type=float, help=f"weight of the KL of what (default: {preset['beta_what']})")
+    option("--beta-where", type=float, help=f"weight of the KL of where (default: {preset['beta_where']})")
+    option(
+        "--kl-cooldown",
+        type=float,
+        metavar="EPOCHS",
+        help="epochs over which the KL weight of where falls from 10,000 times its value, so that what speaks first "
+        f"(default: {preset['kl_cooldown']})",
+    )
+    option(
+        "--same-clip",
+        type=float,
+        metavar="WEIGHT",
+        help="weight of a discriminator that recognizes clips by where (default: 0)",
+    )
+    option("--num-steps", type=int, help=f"optimizer steps (default: {preset['num_steps']})")
+    option("--num-train", type=int, help=f"training clips (default: {preset['num_train']})")
+
+
+def apply_preset(options: argparse.Namespace) -> None:
+    """Fill the options that were not given with the values of the preset."""
+    for name, value in (PRESETS[options.preset] | (SMOKE if options.smoke_test else {})).items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+
+
+def make_settings(options: argparse.Namespace) -> list[Setting]:
+    """All runs: loss after loss, lambda after lambda, then the cure."""
+    check_options(options)
+    lambdas = sorted({*options.lambdas})
+    settings = [Setting(loss, mixing) for loss in dict.fromkeys(options.losses) for mixing in lambdas]
+    settings += [Setting(CURE)] if options.cure else []
+    if len({setting.name for setting in settings}) < len(settings):
+        raise ValueError(f"--lambdas must differ in six digits, got {lambdas}")
+    if not settings:
+        raise ValueError("--losses without a loss and --no-cure leave nothing to train; leave one of them out")
+    return settings
+
+
+def check_options(options: argparse.Namespace) -> None:
+    if not all(math.isfinite(value) and value > 0 for value in options.lambdas):
+        raise ValueError(f"--lambdas must be finite numbers above 0, got {[*options.lambdas]}")
+    for name in ("batch_size", "num_frames", "gap", "factor", "num_steps", "report_steps", "num_train", "report_train"):
+        if getattr(options, name) < 1:
+            raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(options, name)}")
+    if "barlow" in options.losses:
+        for name, num in (("--report-train", options.report_train), ("validation", num_validation(options))):
+            if num % options.batch_size == 1 or options.batch_size == 1:
+                raise ValueError(
+                    f"Barlow Twins needs two clips in every batch, got {num} of {name} in batches of "
+                    f"{options.batch_size}, which leave one alone; take another --batch-size or number"
+                )
+    height = ww.FRAME[1]
+    if options.where_view == "down" and height % options.factor:
+        raise ValueError(f"--factor must divide {height}, the height of a frame, got {options.factor}")
+    if not 0 <= options.what_frames <= options.num_frames:
+        raise ValueError(
+            f"--what-frames must be at most --num-frames {options.num_frames}, got {options.what_frames}; 0 is all"
+        )
+    if options.reader == "other" and (options.what_frames or options.num_frames < 2):
+        raise ValueError("--reader other needs the code of every frame of two or more; leave --what-frames out")
+    if options.same_clip and options.num_frames < 2:
+        raise ValueError(f"--same-clip needs --num-frames of at least 2, got {options.num_frames}")
+
+
+def num_validation(options: argparse.Namespace) -> int:
+    return 16 if options.smoke_test else 1024
+
+
+def inertia(output: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Equation 2: how far the codes of adjacent frames are apart."""
+    return inertial_loss(output["what_frames"])
+
+
+def make_twins(alpha: float) -> Any:
+    """Equations 5 and 6: how far the correlation of the codes of both frames is from the identity."""
+    return lambda output: barlow_twins(output["what_frames"][:, 0], output["what_frames"][:, 1], alpha)
+
+
+LOSSES: dict[str, Any] = {"inertial": lambda options: inertia, "barlow": lambda options: make_twins(options.alpha)}
+REPORT_SCALE = math.sqrt(0.5)  # with it nats are squared errors, and only the ratio of the two losses matters
+
+
+def make_report(options: argparse.Namespace) -> tuple[WhatWhereVAE, DeltaWhatWhereGuide]:
+    """Model and guide of the report, of the same initial weights for both losses and all lambdas."""
+    torch.manual_seed(options.seed)
+    what_dim, where_dim, widths = options.report_what_dim, options.report_where_dim, tuple(options.widths)
+    decoder = UpsampleDecoder(what_dim + where_dim, ww.FRAME, widths[::-1], output_bias=options.output_bias)
+    model = WhatWhereVAE(decoder, NormalPixels(REPORT_SCALE), what_dim, where_dim, 2, what_per_frame=True)
+    encoders = [PooledEncoder(ww.FRAME, widths) for _ in range(2)]
+    return model, DeltaWhatWhereGuide(*encoders, what_dim, where_dim, what_reader=EveryFrame())
+
+
+def make_where(options: argparse.Namespace) -> tuple[nn.Module | None, PooledEncoder]:
+    """The view of where, and the encoder of what it shows."""
+    channels, height, width = ww.FRAME
+    if options.where_view == "down":
+        small = (channels, height // options.factor, width // options.factor)
+        return Downsample(options.factor, restore=False), PooledEncoder(small, tuple(options.widths))
+    view = GaussianBlur(options.blur) if options.where_view == "blur" else None
+    return view, PooledEncoder(ww.FRAME, tuple(options.widths))
+
+
+def make_what(options: argparse.Namespace) -> tuple[nn.Module | None, nn.Module]:
+    """The view of what, and the encoder of what it shows."""
+    views: list[nn.Module] = [SubsetFrames(options.what_frames)] if options.what_frames else []
+    views += [RandomShift(options.shift, per_frame=True, circular=True)] if options.what_view == "shift" else []
+    view = nn.Sequential(*views) if len(views) > 1 else views[0] if views else None
+    if options.what_encoder == "blind":
+        return view, PlaceBlindEncoder(ww.FRAME, options.feature_dim, tuple(options.widths))
+    return view, PooledEncoder(ww.FRAME, tuple(options.widths))
+
+
+def make_cure(options: argparse.Namespace) -> tuple[WhatWhereVAE, WhatWhereGuide]:
+    """The cured model and its guide."""
+    torch.manual_seed(options.seed)
+    what_dim, where_dim = options.what_dim, options.where_dim
+    combine = AddCodes() if options.combine == "add" else ConcatenateCodes()
+    code_dim = what_dim if options.combine == "add" else what_dim + where_dim
+    decoder = UpsampleDecoder(code_dim, ww.FRAME, tuple(options.widths)[::-1], output_bias=options.output_bias)
+    likelihood, per_frame = NormalPixels(options.scale), options.reader == "other"
+    model = WhatWhereVAE(decoder, likelihood, what_dim, where_dim, options.num_frames, per_frame, combine)
+    (what_view, what_encoder), (where_view, where_encoder) = make_what(options), make_where(options)
+    guide = WhatWhereGuide(
+        what_encoder,
+        where_encoder,
+        what_dim,
+        where_dim,
+        what_view=what_view,
+        where_view=where_view,
+        what_reader=READERS[options.reader](),
+    )
+    return model, guide
+
+
+def make_pair(options: argparse.Namespace, setting: Setting) -> tuple[WhatWhereVAE, Any]:
+    return make_cure(options) if setting.loss == CURE else make_report(options)
+
+
+def to_train(options: argparse.Namespace, setting: Setting, pair: tuple[Any, Any]) -> tuple[nn.Module, nn.Module]:
+    """Model and guide as they are trained: the report's first frame alone is scored, and losses of codes are added."""
+    model, guide = pair
+    if setting.loss == CURE:
+        if options.same_clip:
+            penalty = SameClip(options.where_dim)
+            guide = pyrodis.add_penalty(guide, "same_clip", penalty, options.same_clip, side="guide")
+        return model, guide
+    weight = mixing_weight(setting.mixing, ww.NUM_PIXELS, REPORT_SCALE)
+    guide = pyrodis.add_penalty(guide, setting.loss, LOSSES[setting.loss](options), weight, side="guide")
+    return score_shown_frames(model, torch.tensor([True, False])), guide
+
+
+def load_clips(options: argparse.Namespace, setting: Setting, source: ItemSource) -> dict[str, Any]:
+    """Training and validation clips of a run: pairs of adjacent frames, or frames far apart."""
+    cure = setting.loss == CURE
+    sizes = {"train": options.num_train if cure else options.report_train, "validation": num_validation(options)}
+    num_frames, gap = (options.num_frames, options.gap) if cure else (2, 1)
+    return {split: ww.clips(source, split, size, num_frames, gap) for split, size in sizes.items()}
+
+
+def kl_weights(options: argparse.Namespace, setting: Setting) -> dict[str, float]:
+    cure = setting.loss == CURE
+    return {"what": options.beta_what if cure else 0.0, "where": options.beta_where if cure else 0.0}
+
+
+def make_fit_settings(options: argparse.Namespace, setting: Setting, data: Any) -> FitSettings:
+    cure = setting.loss == CURE
+    num_steps = options.num_steps if cure else options.report_steps
+    return FitSettings(
+        num_epochs=math.ceil(num_steps / math.ceil(len(data) / options.batch_size)),
+        max_steps=num_steps,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        schedule=options.schedule,
+        kl_weights=kl_weights(options, setting),
+        kl_cooldown_epochs={"where": options.kl_cooldown} if cure and options.kl_cooldown else {},
+        precision=options.precision,
+        device=options.device,
+        seed=options.seed,
+    )
+
+
+def objective(options: argparse.Namespace, setting: Setting) -> dict[str, dict[str, float]]:
+    """Weight of every term of the history in the loss, in units of the squared error of a pixel; of the agreement, too.
+
+    The history has penalties with their weight, KLs without. A discriminator's is left out.
+    """
+    if setting.loss != CURE:
+        unit = mixing_weight(1.0, ww.NUM_PIXELS, REPORT_SCALE)
+        agreement = {setting.loss: 1 / (setting.mixing * unit)}
+        return {"loss": {"nll": 1 / unit, setting.loss: 1 / unit}, "agreement": agreement}
+    unit = mixing_weight(1.0, options.num_frames * ww.NUM_PIXELS, options.scale)
+    betas = kl_weights(options, setting)
+    return {"loss": {"nll": 1 / unit} | {f"kl_{site}": beta / unit for site, beta in betas.items()}}
+
+
+def train(options: argparse.Namespace, setting: Setting, source: ItemSource) -> tuple[WhatWhereVAE, Any, History]:
+    """Train one run or go on with it."""
+    pair, data = make_pair(options, setting), load_clips(options, setting, source)
+    history = pyrodis.fit(
+        *to_train(options, setting, pair),
+        data["train"],
+        validation=data["validation"],
+        settings=make_fit_settings(options, setting, data["train"]),
+        output=Path(options.output) / setting.name,
+        resume=options.resume,
+        overwrite=options.overwrite,
+        description={
+            "preset": "smoke test" if options.smoke_test else options.preset,
+            "loss": setting.loss,
+            "lambda": None if setting.loss == CURE else setting.mixing,
+            "alpha": options.alpha if setting.loss == "barlow" else None,
+        },
+    )
+    model, guide = (program.cpu().eval() for program in pair)
+    print(f"{setting.name}: trained in {math.fsum(history.column('seconds')) / 60:.1f} minutes on {source.name}")
+    return model, guide, history
+
+
+def score(options: argparse.Namespace, setting: Setting, trained: Any, judge: Any, test: Any) -> dict[str, Score]:
+    """Score a run, draw its figures, and write metrics.json last: where it is, nothing is left to do."""
+    model, guide, history = trained
+    draws = setting.loss == CURE and (options.what_view == "shift" or options.reader == "one")
+    scores = ww.evaluate(model, guide, judge, test, num_views=8 if draws else None)
+    scores |= ww.overfit_scores(history, objective(options, setting))
+    scores["training_minutes"] = circle.number(math.fsum(history.column("seconds")) / 60, 1)
+    run = Path(options.output) / setting.name
+    ww.draw_run(run / "figures", model, guide, history, ww.first_clips(test, 2))
+    circle.write_scores(run, scores)
+    return scores
+
+
+def draw_sweep(options: argparse.Namespace, trained: dict[Setting, Any], results: Any, test: Any) -> None:
+    """Training, reconstructions and overfitting by lambda, and the scores of all runs."""
+    from pyrodis import plotting
+
+    folder, x = Path(options.output) / "figures", ww.first_clips(test, 1)
+    for loss in options.losses:
+        runs = {setting: pair for setting, pair in trained.items() if setting.loss == loss}
+        histories = {setting.mixing: history for setting, (_, _, history) in runs.items()}
+        ww.draw_curves(folder, loss, histories, REPORT_SCALE)
+        shown = [x, *(pyrodis.reconstruct(model, guide, x) for model, guide, _ in runs.values())]
+        labels = ["clip", *(f"lambda {setting.mixing:g}" for setting in runs)]
+        circle.save(folder, f"reconstructions_{loss}", plotting.frame_grid(torch.cat(shown), labels))
+    gaps = {s.name: ww.gap_curves(h, objective(options, s)["loss"])["gap"] for s, (_, _, h) in trained.items()}
+    ww.draw_gaps(folder, gaps)
+    ww.draw_scores(folder, {setting.name: found for setting, found in results.items()})
+
+
+def say_hours(options: argparse.Namespace, settings: list[Setting], source: ItemSource) -> None:
+    """Time a step of every kind of run and print what all of them would take on this CPU."""
+    seconds = 0.0
+    for setting in settings:
+        data = load_clips(options, setting, source)["train"]
+        model, guide = to_train(options, setting, make_pair(options, setting))
+        x, start = ww.first_clips(data, options.batch_size), time.perf_counter()
+        pyrodis.NamedELBO()(model, guide)(x).backward()
+        num_steps = options.num_steps if setting.loss == CURE else options.report_steps
+        seconds += (time.perf_counter() - start) * num_steps
+    print(f"on this CPU {len(settings)} runs take about {seconds / 3600:.0f} hours")
+
+
+def main(options: argparse.Namespace) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    apply_preset(options)
+    settings = make_settings(options)
+    output = Path(options.output)
+    circle.check_free([output / setting.name for setting in settings], options)
+    source = ww.load_source(options)
+    test = ww.load_test(options, source)
+    if options.preset == "paper" and not options.smoke_test:
+        print("this preset trains with Adam, as the report's figures; the SGD that it tried is not in `fit`")
+        say_hours(options, settings, source)
+    judge: Any = None
+    trained: dict[Setting, Any] = {}
+    results: dict[Setting, dict[str, Score]] = {}
+    for setting in settings:
+        trained[setting] = train(options, setting, source)
+        results[setting] = circle.read_scores(output / setting.name)
+        if not results[setting]:
+            judge = judge or ww.load_judge(options, source, test)[0]
+            results[setting] = score(options, setting, trained[setting], judge, test)
+    merged = {f"{setting.name}/{name}": value for setting, found in results.items() for name, value in found.items()}
+    circle.write_scores(output, merged)
+    draw_sweep(options, trained, results, test)
+    print(ww.table({setting.name: found for setting, found in results.items()}))
+    print(f"every run has its directory in {output}, with the sweep's metrics.json and figures")
+
+
+if __name__ == "__main__":
+    sys.exit(run_script(main, make_parser()))
