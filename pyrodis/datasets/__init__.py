@@ -18,6 +18,7 @@ from pyrodis.datasets.moving_digits import MovingDigits
 from pyrodis.datasets.moving_mnist import MovingMNIST
 from pyrodis.datasets.object_records import CLEVR_WITH_MASKS, MULTI_DSPRITES, ObjectRecords, RecordFormat
 from pyrodis.datasets.overlapping_digits import OverlappingDigits
+from pyrodis.datasets.present_types import PresentTypes
 from pyrodis.datasets.procedural_sprites import ProceduralSprites
 from pyrodis.datasets.scene_drawing import SCENE_COLORS, render_scene, scene_masks
 from pyrodis.datasets.scenes import Scenes
@@ -57,6 +58,7 @@ __all__ = [
     "MovingMNIST",
     "ObjectRecords",
     "OverlappingDigits",
+    "PresentTypes",
     "ProceduralSprites",
     "RecordFormat",
     "SceneObjects",

@@ -11,7 +11,7 @@ from torch import nn
 
 from pyrodis.guides.static_posterior import INITIAL_SCALE, encode_frames, feature_dim_of
 from pyrodis.nn import LocScale
-from pyrodis.ops import as_components, check_positive_int, check_single_frames, register_parameters
+from pyrodis.ops import as_components, check_positive_int, check_present, check_single_frames, register_parameters
 
 
 class ParallelGuide(nn.Module):
@@ -55,15 +55,19 @@ class ParallelGuide(nn.Module):
             LocScale(feature_dim_of(encoder), latent_dim, INITIAL_SCALE) for encoder in self.encoders
         )
 
-    def forward(self, x: torch.Tensor, batch_size: int | None = None) -> dict[str, torch.Tensor]:
+    def forward(
+        self, x: torch.Tensor, batch_size: int | None = None, present: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
         """Draw the codes of all components given images.
 
         Args:
             x: Images (B, 1, C, H, W) in [0, 1].
             batch_size: Not used; guides and models share one signature.
+            present: Which components may take pixels of which image, bool (B, K); None for all. Codes do not depend on
+                it: it is returned for penalties, such as `silence_penalty`.
 
         Returns:
-            "z" (K, B, D).
+            "z" (K, B, D); "kl" (B, K), the divergence of each code from N(0, I) in nats; "present" (B, K).
         """
         register_parameters(self)
         found = [head(encode_frames(encoder, x)) for encoder, head in zip(self.encoders, self.heads)]
@@ -71,4 +75,6 @@ class ParallelGuide(nn.Module):
         loc, scale = (torch.stack(parts).squeeze(-2) for parts in zip(*found))
         with pyro.plate("components", len(self.encoders), dim=-2), pyro.plate("data", x.shape[0], dim=-1):
             z = pyro.sample("z", Normal(loc, scale, validate_args=False).to_event(1))
-        return {"z": z}
+        kl = (0.5 * (loc.square() + scale.square() - 1) - scale.log()).sum(-1).T
+        present = torch.ones_like(kl, dtype=torch.bool) if present is None else check_present(present, *kl.shape)
+        return {"z": z, "kl": kl, "present": present}

@@ -33,10 +33,10 @@ class ValidateFirstSteps(lightning.Callback):
     def __init__(self, num_steps: int = 3) -> None:
         self.num_steps = num_steps
 
-    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Tensor, batch_idx: int) -> None:
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Check the frames of the first steps; switch Pyro's checks off when these are over."""
         if batch_idx < self.num_steps:
-            check_frames(batch, name="x of a batch")
+            check_frames(batch["x"], name="x of a batch")
         elif batch_idx == self.num_steps:
             pyro.enable_validation(False)
 
@@ -64,12 +64,12 @@ class Recorder(lightning.Callback):
 
             self._writer = SummaryWriter(str(self.directory.logs), purge_step=pl_module.state.step + 1)
 
-    def on_train_batch_end(self, trainer: Any, pl_module: Engine, outputs: Any, batch: Tensor, batch_idx: int) -> None:  # type: ignore[override]
+    def on_train_batch_end(self, trainer: Any, pl_module: Engine, outputs: Any, batch: Any, batch_idx: int) -> None:  # type: ignore[override]
         """Count the step; close the epoch or save where it is time."""
         state = pl_module.state
         for name, value in pl_module.values.items():
-            state.sums[name] = state.sums.get(name, 0.0) + value * len(batch)
-        state.num_seen += len(batch)
+            state.sums[name] = state.sums.get(name, 0.0) + value * len(batch["x"])
+        state.num_seen += len(batch["x"])
         state.step += 1
         if state.step % pl_module.steps_per_epoch == 0 or state.step == pl_module.num_steps:
             self._close_epoch(trainer, pl_module)
@@ -162,7 +162,7 @@ class Interruption(lightning.Callback):
         """Take the signals back from Lightning, which has set handlers of its own."""
         self.request.install()
 
-    def on_train_batch_end(self, trainer: Any, pl_module: Engine, outputs: Any, batch: Tensor, batch_idx: int) -> None:  # type: ignore[override]
+    def on_train_batch_end(self, trainer: Any, pl_module: Engine, outputs: Any, batch: Any, batch_idx: int) -> None:  # type: ignore[override]
         """Save and stop if asked to."""
         if self.request.asked and not pl_module.state.finished:
             self.checkpoint = self.recorder.save(pl_module)
@@ -200,7 +200,7 @@ class Progress(lightning.Callback):
             file=sys.stderr if self._terminal else _Nowhere(),
         )
 
-    def on_train_batch_end(self, trainer: Any, pl_module: Engine, outputs: Any, batch: Tensor, batch_idx: int) -> None:  # type: ignore[override]
+    def on_train_batch_end(self, trainer: Any, pl_module: Engine, outputs: Any, batch: Any, batch_idx: int) -> None:  # type: ignore[override]
         """Move the bar."""
         now = time.monotonic()
         step = pl_module.state.step

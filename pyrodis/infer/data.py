@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-__all__ = ["as_dataset", "describe_data", "stack_frames"]
+__all__ = ["as_dataset", "check_inputs", "describe_data", "stack_frames", "stack_items"]
 
 
 class FrameTensor(Dataset[dict[str, Tensor]]):
@@ -101,6 +101,50 @@ def stack_frames(items: Sequence[dict[str, Tensor]]) -> Tensor:
         torch.Size([3, 2, 1, 4, 4])
     """
     return torch.stack([item["x"] for item in items])
+
+
+def check_inputs(data: Dataset[Any], name: str, inputs: Sequence[str]) -> None:
+    """Refuse data whose items lack what model and guide are to be given beside their frames.
+
+    Args:
+        data: A data set of dict items.
+        name: What to call the data in an error.
+        inputs: Names of tensors that every item is to hold.
+
+    Raises:
+        ValueError: The first item lacks one, or it is no tensor.
+
+    Example:
+        >>> check_inputs(FrameTensor(torch.zeros(3, 2, 1, 4, 4)), "train", ("present",))
+        Traceback (most recent call last):
+            ...
+        ValueError: items of train must hold a tensor 'present', as inputs asks for it, got x; see FitSettings
+    """
+    item = data[0] if inputs else {}
+    for key in inputs:
+        if not isinstance(item.get(key), Tensor):
+            raise ValueError(
+                f"items of {name} must hold a tensor {key!r}, as inputs asks for it, got {', '.join(item)}; "
+                "see FitSettings"
+            )
+
+
+def stack_items(items: Sequence[dict[str, Tensor]], names: Sequence[str]) -> dict[str, Tensor]:
+    """Stack what is wanted of items into one batch.
+
+    Args:
+        items: Items that hold tensors by name.
+        names: What is wanted of them, such as ``("x", "present")``.
+
+    Returns:
+        Each of these, stacked, by name.
+
+    Example:
+        >>> items = [{"x": torch.zeros(2, 1, 4, 4), "present": torch.ones(3)}] * 5
+        >>> {name: tuple(value.shape) for name, value in stack_items(items, ("x", "present")).items()}
+        {'x': (5, 2, 1, 4, 4), 'present': (5, 3)}
+    """
+    return {name: torch.stack([item[name] for item in items]) for name in names}
 
 
 def describe_data(data: Dataset[Any] | None) -> dict[str, Any] | None:

@@ -24,12 +24,13 @@ from pyrodis.infer.sites import get_trace, latent_sites
 __all__ = ["Engine", "find_latent_sites"]
 
 
-def find_latent_sites(guide: nn.Module, x: Tensor) -> list[str]:
+def find_latent_sites(guide: nn.Module, x: Tensor, inputs: Mapping[str, Tensor] | None = None) -> list[str]:
     """Return the names of the latent sites that a guide samples, in order; its modules keep their modes.
 
     Args:
         guide: The guide.
         x: Frames (B, T, C, H, W).
+        inputs: What else the guide is given, by name.
 
     Returns:
         Site names, penalties left out.
@@ -47,7 +48,7 @@ def find_latent_sites(guide: nn.Module, x: Tensor) -> list[str]:
     guide.eval()  # or a batch normalization would count these frames, and a resumed run would count them twice
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            return list(latent_sites(get_trace(innermost(guide), x)))  # a penalty may want more clips
+            return list(latent_sites(get_trace(innermost(guide), x, **(inputs or {}))))  # a penalty may want more clips
     finally:
         for module, mode in modes.items():
             module.training = mode
@@ -139,7 +140,7 @@ class Engine(lightning.LightningModule):
         self._active = [k for k in keys if k >= 0]
         return [{"params": [p for p in self._trained if owners.get(p, -1) == k], "component": k} for k in keys]
 
-    def on_train_batch_start(self, batch: Tensor, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: Mapping[str, Tensor], batch_idx: int) -> None:
         """Set noise, learning rate and KL weights to those of this step."""
         step = self.state.step
         seed_noise(self.device, self.settings.seed, "noise", step, self.global_rank)
@@ -148,15 +149,16 @@ class Engine(lightning.LightningModule):
             group["lr"] = self.rate
         self.set_kl_weights(self.kl_weights(step))
 
-    def _terms(self, batch: Tensor) -> tuple[list[str], Tensor, Tensor]:
-        terms = self._elbo[0].terms(*self._programs, batch)
+    def _terms(self, batch: Mapping[str, Tensor]) -> tuple[list[str], Tensor, Tensor]:
+        inputs = {name: value for name, value in batch.items() if name != "x"}
+        terms = self._elbo[0].terms(*self._programs, batch["x"], **inputs)
         rows = terms.components.items()
         self._owners = {f"kl_{site}.{k}": k for site, row in rows for k in range(len(row))}
         named = terms.values | {f"kl_{site}.{k}": value for site, row in rows for k, value in enumerate(row)}
         values = [value.detach().float() for value in named.values()]
         return [*named, "total"], torch.stack([*values, terms.total.detach().float()]), terms.total
 
-    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
         """Return the objective of a batch, nats per datum."""
         names, values, total = self._terms(batch)
         self._measured = (names, values)
@@ -226,9 +228,9 @@ class Engine(lightning.LightningModule):
         for index, batch in enumerate(loader):
             seed_noise(self.device, self.settings.seed, "validation", index, self.global_rank)
             with torch.no_grad(), self._precision():
-                names, values, _ = self._terms(batch.to(self.device))
-            sums = sums.to(self.device) + values.double() * len(batch)
-            num_seen += len(batch)
+                names, values, _ = self._terms(self.transfer_batch_to_device(batch, self.device, 0))
+            sums = sums.to(self.device) + values.double() * len(batch["x"])
+            num_seen += len(batch["x"])
         self.train()
         means = dict(zip(names, (sums / num_seen).tolist(), strict=True))
         step = self.state.step

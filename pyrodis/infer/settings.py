@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from typing import Any, cast
 
 from pyrodis.infer.slow_learning import SlowLearning
 
@@ -53,6 +54,8 @@ class FitSettings:
         patience: Stop when the validation total has not fallen for this many epochs; None to train to the end.
         num_workers: Processes that load data; 0 loads in the training process.
         checkpoint_minutes: Longest time between two saves of the last checkpoint, inside an epoch too.
+        inputs: Names of what items of the data hold beside "x" that model and guide are to be given as keyword
+            arguments, such as ``("present",)`` for `ParallelVAE`: tensors that stack to a batch.
         slow_learning: How components (see `ParallelVAE`) learn slower by their KL; None where all learn at one rate.
 
     Raises:
@@ -87,6 +90,7 @@ class FitSettings:
     num_workers: int = 0
     checkpoint_minutes: float = 5.0
     slow_learning: SlowLearning | None = None
+    inputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in (f.name for f in fields(self)):
@@ -111,6 +115,7 @@ class FitSettings:
             raise TypeError(
                 f"slow_learning must be SlowLearning or None, got {self.slow_learning!r}; e.g. SlowLearning(5.0)"
             )
+        object.__setattr__(self, "inputs", _check_inputs(self.inputs))
         if not isinstance(self.kl_weights, Mapping):
             raise TypeError(f"kl_weights must map site names to weights, got {self.kl_weights!r}; e.g. {{'f': 1.0}}")
         for site, weight in self.kl_weights.items():
@@ -129,6 +134,16 @@ class FitSettings:
             _check_number(f"kl_cooldown_epochs[{site!r}]", length, zero=True)
         object.__setattr__(self, "kl_cooldown_epochs", dict(self.kl_cooldown_epochs))
         object.__setattr__(self, "kl_weights", {str(site): float(w) for site, w in self.kl_weights.items()})
+
+
+def _check_inputs(inputs: object) -> tuple[str, ...]:
+    listed = isinstance(inputs, (list, tuple))
+    names: tuple[str, ...] = tuple(cast(Any, inputs)) if listed else ()
+    if not listed or not all(isinstance(name, str) and name.isidentifier() for name in names):
+        raise TypeError(f"inputs must be a list of names of what items hold, got {inputs!r}; e.g. ('present',)")
+    if "x" in names or "batch_size" in names or len(set(names)) < len(names):
+        raise ValueError(f'inputs must be names that differ, none "x" or "batch_size", got {names}')
+    return names
 
 
 def _check_choice(name: str, value: object) -> None:

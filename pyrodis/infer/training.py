@@ -8,6 +8,7 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from pyrodis.infer.checkpoint import RunState, load_weights, read_checkpoint, save_weights
-from pyrodis.infer.data import as_dataset, describe_data, stack_frames
+from pyrodis.infer.data import as_dataset, check_inputs, describe_data, stack_items
 from pyrodis.infer.describe import describe
 from pyrodis.infer.freezing import count_components
 from pyrodis.infer.history import History
@@ -95,6 +96,9 @@ def fit(
         raise ValueError("resume and overwrite need a run directory, got output=None; give output=DIR")
     train = as_dataset(train, "train")
     validation = None if validation is None else as_dataset(validation, "validation")
+    check_inputs(train, "train", settings.inputs)
+    if validation is not None:
+        check_inputs(validation, "validation", settings.inputs)
     if settings.patience is not None and validation is None:
         raise ValueError(f"patience needs validation data, got patience={settings.patience} and validation=None")
     directory = None if output is None else RunDirectory(output)
@@ -131,7 +135,7 @@ def _check_ready(model: nn.Module, guide: nn.Module, train: Dataset[Any], settin
     if settings.slow_learning is not None:
         count_components(model, guide)
     _uses_cuda(settings)
-    _check_sites(settings, find_latent_sites(guide, _first_frames(train, guide)))
+    _check_sites(settings, find_latent_sites(guide, *_first_item(train, guide, settings)))
 
 
 def _restore(
@@ -183,7 +187,7 @@ def _train(
     plan = _plan(data[0], settings)
     for module in (model, guide):
         module.to(memory_format=torch.channels_last)
-    sites = find_latent_sites(guide, _first_frames(data[0], guide))
+    sites = find_latent_sites(guide, *_first_item(data[0], guide, settings))
     _check_sites(settings, sites)
     engine = Engine(model, guide, settings, sites, plan, state, optimizer_state)
     recorder = Recorder(directory, None if data[1] is None else _loader(data[1], settings, cuda))
@@ -230,10 +234,13 @@ def _plan(train: Dataset[Any], settings: FitSettings) -> tuple[int, int]:
     return steps_per_epoch, num_steps if settings.max_steps is None else min(num_steps, settings.max_steps)
 
 
-def _first_frames(train: Dataset[Any], guide: nn.Module) -> Tensor:
-    x = train[0]["x"].unsqueeze(0)
+def _first_item(train: Dataset[Any], guide: nn.Module, settings: FitSettings) -> tuple[Tensor, dict[str, Tensor]]:
+    """Frames and further inputs of one item, as a batch where the guide is."""
+    item = train[0]
     parameter = next(guide.parameters(), None)
-    return x if parameter is None else x.to(parameter.device)
+    device = item["x"].device if parameter is None else parameter.device
+    batch = {name: item[name].unsqueeze(0).to(device) for name in ("x", *settings.inputs)}
+    return batch.pop("x"), batch
 
 
 def _check_sites(settings: FitSettings, sites: list[str]) -> None:
@@ -251,7 +258,8 @@ def _loader(
     batching: dict[str, Any] = {"batch_size": settings.batch_size} if sampler is None else {"batch_sampler": sampler}
     batching |= {"num_workers": settings.num_workers, "persistent_workers": settings.num_workers > 0}
     pin = cuda and data[0]["x"].device.type == "cpu"  # what lies on the device already cannot be pinned
-    return DataLoader(data, **batching, pin_memory=pin, collate_fn=stack_frames)
+    collate = partial(stack_items, names=("x", *settings.inputs))
+    return DataLoader(data, **batching, pin_memory=pin, collate_fn=collate)
 
 
 def _make_trainer(settings: FitSettings, cuda: bool, callbacks: list[Any]) -> Any:

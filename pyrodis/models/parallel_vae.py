@@ -10,7 +10,9 @@ from pyro.distributions import Normal
 from torch import nn
 
 from pyrodis.models._sizes import check_size, clip_sizes
-from pyrodis.ops import as_components, check_positive_int, check_single_frames, register_parameters
+from pyrodis.ops import as_components, check_positive_int, check_present, check_single_frames, register_parameters
+
+ABSENT = 1e4  # taken from the confidence of what must not take a pixel: its mask is 0, and no logarithm infinite
 
 
 class ParallelVAE(nn.Module):
@@ -21,6 +23,10 @@ class ParallelVAE(nn.Module):
 
     Components hear of each other through the softmax over their confidences alone. With one component the mask is 1
     and this is a VAE of images.
+
+    Where it is known which types an image holds, `present` keeps the components of all others from its pixels: their
+    masks are 0. With `FitSettings(inputs=("present",))` `fit` hands it over; `silence_penalty` makes those components
+    silent there as well.
 
     beta belongs to the objective, `FitSettings(kl_weights={"z": beta})`; the price of confident masks is a penalty,
     `add_penalty(model, "entropy", lambda output: mask_entropy_penalty(output["masks"]), gamma, side="model")`.
@@ -70,12 +76,16 @@ class ParallelVAE(nn.Module):
         self.frame_shape = _frame_shape(self.decoders)
         self.register_buffer("zero", torch.zeros(()), persistent=False)
 
-    def forward(self, x: torch.Tensor | None = None, batch_size: int | None = None) -> dict[str, torch.Tensor]:
+    def forward(
+        self, x: torch.Tensor | None = None, batch_size: int | None = None, present: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
         """Run the program: score a batch of images, or draw images from the prior.
 
         Args:
             x: Images (B, 1, C, H, W) in [0, 1], or None.
             batch_size: B, if there is no x.
+            present: Which components may take pixels of which image, bool (B, K); None for all. An image in which none
+                may is shared by all.
 
         Returns:
             "z" (K, B, D), "masks" (B, K, H, W), "components" (B, K, C, H, W), "x" (B, 1, C, H, W), and
@@ -90,6 +100,9 @@ class ParallelVAE(nn.Module):
         with pyro.plate("components", len(self.decoders), dim=-2), data:
             z = pyro.sample("z", prior)
         output, confidence = self._decode(z)
+        if present is not None:
+            check_present(present, batch_size, len(self.decoders))
+            confidence = confidence - ABSENT * (~present)[..., None, None]
         pixels = self.likelihood(output, confidence)
         observed = pixels
         if z.ndim > 3:  # leading draws are left of the components' plate, where x has a dimension of 1

@@ -8,7 +8,7 @@ from pyrodis.ops.checks import (
     check_positive_number,
     check_shown,
 )
-from pyrodis.ops.components import as_components, check_single_frames
+from pyrodis.ops.components import as_components, check_present, check_single_frames
 from pyrodis.ops.eigenvalues import bounded_eigenvalues
 from pyrodis.ops.linear_dynamics import chain_precision, contraction, kalman_log_evidence
 from pyrodis.ops.parameters import register_parameters
@@ -24,6 +24,7 @@ __all__ = [
     "check_frames_shape",
     "check_positive_int",
     "check_positive_number",
+    "check_present",
     "check_shown",
     "check_single_frames",
     "contraction",

@@ -69,3 +69,36 @@ def check_single_frames(x: torch.Tensor, name: str = "x") -> torch.Tensor:
             f"use {name}.flatten(0, 1).unsqueeze(1) to take every frame for itself"
         )
     return x
+
+
+def check_present(present: torch.Tensor, batch_size: int, num_components: int) -> torch.Tensor:
+    """Return which components are present in which images, if it says so of all of them.
+
+    Args:
+        present: What to check.
+        batch_size: B.
+        num_components: K.
+
+    Shape:
+        present: (B, K).
+
+    Returns:
+        The same.
+
+    Raises:
+        TypeError: If it is no tensor of bools.
+        ValueError: If it has another shape.
+
+    Example:
+        >>> check_present(torch.ones(4, 2, dtype=torch.bool), 4, 2).shape
+        torch.Size([4, 2])
+    """
+    if not isinstance(present, torch.Tensor) or present.dtype != torch.bool:
+        got = present.dtype if isinstance(present, torch.Tensor) else type(present).__name__
+        raise TypeError(f"present must be a tensor of bools (B, K), got {got}; e.g. PresentTypes makes it from types")
+    if tuple(present.shape) != (batch_size, num_components):
+        raise ValueError(
+            f"present must have shape (B, K) = {(batch_size, num_components)}, got {tuple(present.shape)}; it says of "
+            "each image which components may take its pixels"
+        )
+    return present

@@ -11,7 +11,7 @@ from pyrodis.regularizers.dynamics import (
     temporal_difference,
     weighted_slowness,
 )
-from pyrodis.regularizers.masks import mask_entropy_penalty
+from pyrodis.regularizers.masks import mask_entropy_penalty, silence_penalty
 
 __all__ = [
     "barlow_twins",
@@ -24,6 +24,7 @@ __all__ = [
     "mixing_weight",
     "mutual_information",
     "pixel_error",
+    "silence_penalty",
     "slowness",
     "temporal_difference",
     "total_correlation",

@@ -1,4 +1,4 @@
-"""Regularizers of masks, which share the pixels of an image among components."""
+"""Regularizers of components: of the masks by which they share an image, and of what they say where they must not."""
 
 from __future__ import annotations
 
@@ -57,3 +57,48 @@ def mask_entropy_penalty(masks: torch.Tensor, floor: float = 1e-6) -> torch.Tens
     log_masks = masks.clamp_min(torch.finfo(masks.dtype).tiny).log()  # at 0 finite, and times 0: no other value changes
     entropy = -(masks * log_masks).sum(-3).mean((-2, -1)) / math.log(num_components)
     return entropy.clamp(floor, 1.0).reciprocal().log()
+
+
+def silence_penalty(kl: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+    r"""Return what components say of images that hold nothing of theirs, in nats.
+
+    $$R(x) = \sum_{k=1}^{K} (1 - \mathrm{present}_k(x)) \,
+    \mathrm{KL}\bigl(q(z_k \mid x) \,\|\, \mathcal N(0, I)\bigr)$$
+
+    A component that was trained on images of its own type alone has no reason to be silent about other types, and where
+    its network can draw these as well it will. Labels of whole images, which types are in them, are enough to teach it:
+    weighted, this price makes it tell its type from the others.
+
+    Args:
+        kl: Nats that each component spends on each image.
+        present: Whether an image holds anything of a component's type.
+
+    Shape:
+        kl, present: (..., K) to (...).
+
+    Returns:
+        The penalty of each datum in nats, 0 or more.
+
+    Raises:
+        TypeError: If present is not a tensor of bools.
+        ValueError: If the shapes differ.
+
+    Source:
+        Ours. Stavarache, Multi-model disentanglement of object representations (2019), uses the same labels to choose
+        the images of a stage.
+
+    Example:
+        >>> silence_penalty(torch.tensor([[3.0, 4.0]]), torch.tensor([[True, False]]))
+        tensor([4.])
+        >>> import pyrodis
+        >>> guide = torch.nn.Identity()  # a guide that returns "kl" and "present", such as ParallelGuide
+        >>> penalty = lambda output: silence_penalty(output["kl"], output["present"])
+        >>> guide = pyrodis.add_penalty(guide, "silence", penalty, 50.0, side="guide")
+    """
+    if present.dtype != torch.bool:
+        raise TypeError(f"present must be a tensor of bools, got {present.dtype}")
+    if kl.shape != present.shape or not kl.ndim:
+        raise ValueError(
+            f"kl and present must have one shape (..., K), got {tuple(kl.shape)} and {tuple(present.shape)}"
+        )
+    return (kl * ~present).sum(-1)

@@ -14,7 +14,7 @@ from pyrodis.distributions import MaskWeightedNormal, PixelMixture
 from pyrodis.infer import NamedELBO, component_kl
 from pyrodis.infer.sites import get_trace
 from pyrodis.models import MaskedNormal, MixturePixels
-from pyrodis.regularizers import mask_entropy_penalty
+from pyrodis.regularizers import mask_entropy_penalty, silence_penalty
 from tests.components import IMAGE, C, H, K, W, decode_by_hand, log_normal, make_codes, make_images, make_pair
 from tests.equations import by_hand
 
@@ -66,6 +66,12 @@ def test_stavarache_parallel_guide_factorization() -> None:
     )
     trace = get_trace(pyro.poutine.condition(guide, data={"z": z}), x)
     torch.testing.assert_close(trace.log_prob_sum(), expected)
+
+
+def test_silence_penalty() -> None:
+    kl = torch.tensor([[1.0, 2.0, 4.0], [8.0, 16.0, 32.0]])
+    present = torch.tensor([[True, False, False], [False, True, True]])
+    assert silence_penalty(kl, present).tolist() == [6.0, 8.0]
 
 
 def test_stavarache_mask_entropy() -> None:

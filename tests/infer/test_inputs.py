@@ -1,0 +1,115 @@
+"""What items hold beside frames, handed to model and guide; components that are kept from images without their type."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import pyrodis
+from pyrodis.datasets import FlatScenes, PresentTypes
+from pyrodis.guides import ParallelGuide
+from pyrodis.infer import FitSettings
+from pyrodis.models import MaskedNormal, MixturePixels, ParallelVAE
+from pyrodis.nn import StridedDecoder, StridedEncoder
+from pyrodis.regularizers import silence_penalty
+
+SETTINGS = FitSettings(num_epochs=1, batch_size=4, device="cpu", inputs=("present",))
+
+
+def pair(num: int = 3, likelihood: torch.nn.Module | None = None) -> tuple[ParallelVAE, ParallelGuide]:
+    torch.manual_seed(0)
+    decoders = [StridedDecoder(2, (4, 64, 64), widths=(2, 2), hidden_dim=4) for _ in range(num)]
+    encoders = [StridedEncoder((3, 64, 64), widths=(2, 2), feature_dim=4) for _ in range(num)]
+    return ParallelVAE(decoders, likelihood or MixturePixels(), 2), ParallelGuide(encoders, 2)
+
+
+@pytest.mark.parametrize("likelihood", [MixturePixels(), MaskedNormal()])
+def test_absent_components_take_no_pixel_and_get_no_gradient_from_the_image(likelihood: torch.nn.Module) -> None:
+    model, guide = pair(likelihood=likelihood)
+    x = torch.rand(2, 1, 3, 64, 64)
+    present = torch.tensor([[True, False, True]] * 2)
+    terms = pyrodis.NamedELBO().terms(model, guide, x, present=present)
+    terms.values["nll"].backward()
+    grads = [[p.grad for p in decoder.parameters()] for decoder in model.decoders]
+    assert all(grad is None or not grad.any() for grad in grads[1])
+    assert any(grad.any() for grad in grads[0])
+    assert all(torch.isfinite(grad).all() for grad in (*grads[0], *grads[2]))
+    masks = model(x, present=present)["masks"]
+    assert not masks[:, 1].any()
+    torch.testing.assert_close(masks.sum(1), torch.ones(2, 64, 64))
+
+
+def test_an_image_with_two_of_three_is_that_of_a_model_of_the_two() -> None:
+    model, _ = pair()
+    few = ParallelVAE([model.decoders[0], model.decoders[2]], MixturePixels(), 2)
+    z, x = torch.randn(3, 5, 2), torch.rand(5, 1, 3, 64, 64)
+    present = torch.tensor([[True, False, True]] * 5)
+    import pyro
+
+    def log_prob(program: torch.nn.Module, code: torch.Tensor, **given: torch.Tensor) -> torch.Tensor:
+        with pyro.poutine.trace() as trace, pyro.poutine.condition(data={"z": code}):
+            program.eval()(x, **given)
+        trace.trace.compute_log_prob()
+        return trace.trace.nodes["x"]["log_prob"]
+
+    torch.testing.assert_close(log_prob(model, z, present=present), log_prob(few, z[[0, 2]]))
+
+
+def test_an_image_of_nothing_is_shared_by_all() -> None:
+    model, _ = pair()
+    z = torch.randn(3, 1, 2)
+    import pyro
+
+    with pyro.poutine.condition(data={"z": z}):
+        model.eval()
+        nothing = model(batch_size=1, present=torch.zeros(1, 3, dtype=torch.bool))["masks"]
+        torch.testing.assert_close(nothing, model(batch_size=1)["masks"], atol=1e-2, rtol=0)  # of 1e4 in float32
+
+
+def test_guides_tell_the_divergence_of_each_component() -> None:
+    model, guide = pair()
+    x = torch.rand(2, 1, 3, 64, 64)
+    told = guide.eval()(x)
+    torch.testing.assert_close(told["kl"], pyrodis.infer.component_kl(model, guide, x))
+    assert told["present"].all()
+
+
+def test_fit_hands_inputs_to_both_programs(tmp_path: Path) -> None:
+    scenes = PresentTypes(FlatScenes(num_images=8, num_objects=(1, 2)))
+    weighted = {}
+    for weight in (1.0, 3.0):
+        model, guide = pair()
+        price = lambda out: silence_penalty(out["kl"], out["present"])  # noqa: E731
+        silent = pyrodis.add_penalty(guide, "silence", price, weight, side="guide")
+        output = tmp_path / str(weight)
+        history = pyrodis.fit(model, silent, scenes, validation=scenes, settings=SETTINGS, output=output)
+        row = history.rows[-1]
+        assert row["validation_silence"] > 0
+        parts = row["validation_nll"] + row["validation_kl_z"] + row["validation_silence"]
+        assert row["validation_total"] == pytest.approx(parts, rel=1e-6)
+        weighted[weight] = row["train_silence"]
+    assert weighted[3.0] == pytest.approx(3 * weighted[1.0], rel=0.01)  # of two steps, the first from the same weights
+
+
+def test_bad_inputs() -> None:
+    model, guide = pair()
+    scenes = FlatScenes(num_images=4)
+    with pytest.raises(ValueError, match="items of train must hold a tensor 'present', as inputs asks for it, got x"):
+        pyrodis.fit(model, guide, scenes, settings=SETTINGS)
+    with pytest.raises(ValueError, match="items of validation must hold a tensor 'present'"):
+        pyrodis.fit(model, guide, PresentTypes(scenes), validation=scenes, settings=SETTINGS)
+    with pytest.raises(TypeError, match="inputs must be a list of names of what items hold, got 'present'"):
+        FitSettings(inputs="present")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match='inputs must be names that differ, none "x"'):
+        FitSettings(inputs=("present", "x"))
+    x = torch.rand(2, 1, 3, 64, 64)
+    with pytest.raises(ValueError, match=r"present must have shape \(B, K\) = \(2, 3\), got \(3, 2\)"):
+        guide(x, present=torch.ones(3, 2, dtype=torch.bool))
+    with pytest.raises(TypeError, match=r"present must be a tensor of bools \(B, K\), got torch.float32"):
+        model(x, present=torch.ones(2, 3))
+    with pytest.raises(ValueError, match=r"kl and present must have one shape"):
+        silence_penalty(torch.ones(2, 3), torch.ones(3, 2, dtype=torch.bool))
+    with pytest.raises(TypeError, match="present must be a tensor of bools"):
+        silence_penalty(torch.ones(2, 3), torch.ones(2, 3))
