@@ -20,7 +20,7 @@ class ParallelGuide(nn.Module):
     $$q(z_{1:K} \mid x) = \prod_{k=1}^{K} \mathcal N\bigl(z_k; \mathrm{loc}_k(x), \operatorname{diag}
     \mathrm{scale}_k(x)^2\bigr)$$
 
-    Loc and scale are linear in the encoder's features.
+    Loc and scale are linear in the encoder's features, or what other heads make of them.
 
     Sites: "z", batch (K, B), event (D). Plates: "components", dim -2, and "data", dim -1.
 
@@ -29,13 +29,17 @@ class ParallelGuide(nn.Module):
             (..., encoder.feature_dim). They are kept as `encoders` and their heads as `heads`, each a
             `torch.nn.ModuleList`.
         latent_dim: D.
+        heads: One module for each encoder, which maps its features to loc (..., D) and scale (..., D), such as
+            `GridLocScale` for a `GridEncoder`; None for a `LocScale` each.
 
     Shape:
         x: (B, 1, C, H, W) in [0, 1]: an image is a clip of one frame.
 
     Raises:
-        TypeError: If encoders are not a list of modules, the size is not an int, or x is not a floating-point tensor.
-        ValueError: If there is no encoder, one stands there twice, the size is not positive, or x has another shape.
+        TypeError: If encoders or heads are not a list of modules, the size is not an int, or x is not a floating-point
+            tensor.
+        ValueError: If there is no encoder, a module stands there twice, there are not as many heads, they give codes of
+            another size, the size is not positive, or x has another shape.
 
     Source:
         Stavarache, Multi-model disentanglement of object representations (2019), section 3.1.
@@ -47,13 +51,22 @@ class ParallelGuide(nn.Module):
         torch.Size([3, 5, 2])
     """
 
-    def __init__(self, encoders: Sequence[nn.Module] | nn.ModuleList, latent_dim: int = 32) -> None:
+    def __init__(
+        self,
+        encoders: Sequence[nn.Module] | nn.ModuleList,
+        latent_dim: int = 32,
+        heads: Sequence[nn.Module] | nn.ModuleList | None = None,
+    ) -> None:
         super().__init__()
         self.encoders = as_components("encoders", encoders)
         self.latent_dim = check_positive_int("latent_dim", latent_dim)
-        self.heads = nn.ModuleList(
-            LocScale(feature_dim_of(encoder), latent_dim, INITIAL_SCALE) for encoder in self.encoders
-        )
+        if heads is None:
+            heads = [LocScale(feature_dim_of(encoder), latent_dim, INITIAL_SCALE) for encoder in self.encoders]
+        self.heads = as_components("heads", heads)
+        if len(self.heads) != len(self.encoders):
+            raise ValueError(
+                f"heads must be as many as encoders, {len(self.encoders)}, got {len(self.heads)}; pass one for each"
+            )
 
     def forward(
         self, x: torch.Tensor, batch_size: int | None = None, present: torch.Tensor | None = None
@@ -72,6 +85,12 @@ class ParallelGuide(nn.Module):
         register_parameters(self)
         found = [head(encode_frames(encoder, x)) for encoder, head in zip(self.encoders, self.heads)]
         check_single_frames(x)
+        for k, (loc, scale) in enumerate(found):
+            if not loc.shape[-1] == scale.shape[-1] == self.latent_dim:
+                raise ValueError(
+                    f"heads[{k}] must give loc and scale of latent_dim = {self.latent_dim}, got {loc.shape[-1]} and "
+                    f"{scale.shape[-1]}; build guide, head and encoder for one size"
+                )
         loc, scale = (torch.stack(parts).squeeze(-2) for parts in zip(*found))
         with pyro.plate("components", len(self.encoders), dim=-2), pyro.plate("data", x.shape[0], dim=-1):
             z = pyro.sample("z", Normal(loc, scale, validate_args=False).to_event(1))

@@ -7,6 +7,7 @@ from pyrodis.nn.detail_views import Downsample, GaussianBlur
 from pyrodis.nn.discriminator import FrameDiscriminator
 from pyrodis.nn.frame_readers import EveryFrame, MeanFrames, OneFrame, OtherFrame, ProductFrames
 from pyrodis.nn.frame_views import FrameShuffle, SingleFrame, SubsetFrames
+from pyrodis.nn.grid import GridDecoder, GridEncoder, GridLocScale
 from pyrodis.nn.heads import LocScale, NormalizedHead
 from pyrodis.nn.hide_frames import HideFrames, visible_frames
 from pyrodis.nn.patch_encoder import PatchEncoder
@@ -26,6 +27,9 @@ __all__ = [
     "FrameDiscriminator",
     "FrameShuffle",
     "GaussianBlur",
+    "GridDecoder",
+    "GridEncoder",
+    "GridLocScale",
     "HideFrames",
     "LocScale",
     "MeanFrames",

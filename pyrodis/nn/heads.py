@@ -42,8 +42,11 @@ class LocScale(nn.Module):
 
     def __init__(self, input_dim: int, dim: int, initial_scale: float = 1.0) -> None:
         super().__init__()
-        self.offset = math.log(math.expm1(check_positive_number("initial_scale", initial_scale)))
-        self.linear = nn.Linear(check_positive_int("input_dim", input_dim), 2 * check_positive_int("dim", dim))
+        self.input_dim = check_positive_int("input_dim", input_dim)
+        self.dim = check_positive_int("dim", dim)
+        self.initial_scale = check_positive_number("initial_scale", initial_scale)
+        self.offset = math.log(math.expm1(self.initial_scale))
+        self.linear = nn.Linear(input_dim, 2 * dim)
 
     def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return loc and scale.

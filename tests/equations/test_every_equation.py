@@ -32,6 +32,7 @@ EQUATIONS = {
     "GaussMarkovNormal": ["test_gauss_markov_normal_is_the_product_of_its_steps"],
     "GaussianBlur": ["test_gaussian_blur_is_a_window_in_both_directions"],
     "Judge": ["test_judge_averages_a_temporal_convolution"],
+    "GridLocScale": ["test_grid_loc_scale_splits_its_features"],
     "InertialGuide": ["test_zaharia_peters_inertia_recurrence", "test_inertial_guide_is_normal_around_its_means"],
     "InformationGuide": ["test_archer_information_form"],
     "LSTMPrior": ["test_li_mandt_lstm_prior_density"],

@@ -11,7 +11,15 @@ from torch.nn.functional import conv1d
 from pyrodis.guides.static_posterior import StaticPosterior
 from pyrodis.infer.judge import Judge
 from pyrodis.infer.supervised import fit_supervised
-from pyrodis.nn import BidirectionalLSTM, BroadcastDecoder, LocScale, MeanReader, PatchEncoder, RecurrentTransition
+from pyrodis.nn import (
+    BidirectionalLSTM,
+    BroadcastDecoder,
+    GridLocScale,
+    LocScale,
+    MeanReader,
+    PatchEncoder,
+    RecurrentTransition,
+)
 from tests.equations import by_hand
 
 
@@ -29,6 +37,18 @@ def test_loc_scale_is_linear_and_softplus_with_a_floor(initial_scale: float) -> 
     torch.testing.assert_close(at_zero, torch.full_like(at_zero, initial_scale + 1e-4))
     layer.linear.bias.data.sub_(1e6)
     torch.testing.assert_close(layer(h)[1], torch.full((7, 3), 1e-4, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("initial_scale", [1.0, 0.1])
+def test_grid_loc_scale_splits_its_features(initial_scale: float) -> None:
+    head, h = GridLocScale(initial_scale), 3 * torch.randn(7, 6, dtype=torch.float64)
+    constant = math.log(math.exp(initial_scale) - 1)
+    loc, scale = head(h)
+    torch.testing.assert_close(loc, h[:, :3])
+    torch.testing.assert_close(scale, 1e-4 + (1 + (h[:, 3:] + constant).exp()).log())
+    at_zero = head(0 * h)[1]
+    torch.testing.assert_close(at_zero, torch.full_like(at_zero, initial_scale + 1e-4))
+    assert not [*head.parameters()]
 
 
 def test_bidirectional_lstm_reads_the_past_and_the_future() -> None:

@@ -17,7 +17,15 @@ from pyrodis.infer import FitSettings, NamedELBO
 from pyrodis.infer.describe import build, describe
 from pyrodis.infer.sites import get_trace
 from pyrodis.models import MaskedNormal, MixturePixels, ParallelVAE
-from pyrodis.nn import BroadcastDecoder, ConvDecoder, StridedEncoder
+from pyrodis.nn import (
+    BroadcastDecoder,
+    ConvDecoder,
+    GridDecoder,
+    GridEncoder,
+    GridLocScale,
+    LocScale,
+    StridedEncoder,
+)
 from pyrodis.regularizers import mask_entropy_penalty
 from pyrodis.testing import check_model_guide
 from tests.components import IMAGE, C, D, H, K, W, fresh_pair, make_codes, make_images, make_pair
@@ -239,6 +247,22 @@ CASES: dict[str, tuple[Any, type[Exception], str]] = {
         ValueError,
         "latent 'z' must have 3 components",
     ),
+    "fewer heads": (
+        lambda: ParallelGuide(make_pair()[1].encoders, D, [GridLocScale()]),
+        ValueError,
+        "heads must be as many as encoders, 3, got 1",
+    ),
+    "one head twice": (
+        lambda: ParallelGuide(make_pair()[1].encoders, D, [GridLocScale()] * K),
+        ValueError,
+        r"heads\[1\] is the same module as heads\[0\]",
+    ),
+    "no heads": (lambda: ParallelGuide(make_pair()[1].encoders, D, LocScale(4, D)), TypeError, "heads must be a list"),
+    "head of another size": (
+        lambda: ParallelGuide([StridedEncoder(IMAGE, (3,), 4)], D, [LocScale(4, D + 1)])(make_images().float()),
+        ValueError,
+        r"heads\[0\] must give loc and scale of latent_dim = 2, got 3 and 3; build guide",
+    ),
     "scale": (lambda: MaskedNormal(0.0), ValueError, "scale must be a finite number above 0"),
     "scale of the mixture": (lambda: MixturePixels("wide"), TypeError, "scale must be a number above 0"),
 }
@@ -249,6 +273,45 @@ def test_refuses_bad_input(case: str) -> None:
     action, error, sentence = CASES[case]
     with pytest.raises(error, match=sentence):
         action()
+
+
+def grid_pair() -> tuple[ParallelVAE, ParallelGuide]:
+    """Two components with codes of one latent in each of 4 x 4 cells."""
+    decoders = [GridDecoder(1, (2, 8, 8), 4, (3,)) for _ in range(2)]
+    encoders = [GridEncoder((1, 8, 8), 1, 4, (3,)) for _ in range(2)]
+    return ParallelVAE(decoders, MixturePixels(), 16), ParallelGuide(encoders, 16, [GridLocScale() for _ in range(2)])
+
+
+def test_codes_on_a_grid_keep_the_contract() -> None:
+    torch.manual_seed(0)
+    check_model_guide(grid_pair, torch.rand(4, 1, 1, 8, 8))
+
+
+def test_the_heads_given_are_those_used() -> None:
+    torch.manual_seed(0)
+    guide, x = grid_pair()[1].eval(), torch.rand(3, 1, 1, 8, 8)
+    for k in range(2):
+        features = guide.encoders[k](x[:, 0])
+        torch.testing.assert_close(pyrodis.encode(guide, x)["z"][k], features[:, :16])
+    assert not [*guide.heads.parameters()]
+
+
+def test_a_run_with_codes_on_a_grid_is_loaded_again(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    (model, guide), x = grid_pair(), torch.rand(4, 1, 1, 8, 8)
+    settings = FitSettings(num_epochs=1, batch_size=2, device="cpu")
+    pyrodis.fit(model, guide, x, settings=settings, output=tmp_path / "run")
+    loaded = pyrodis.load(tmp_path / "run")
+    assert [type(head) for head in loaded[1].heads] == [GridLocScale] * 2
+    assert torch.equal(pyrodis.reconstruct(*loaded, x), pyrodis.reconstruct(model, guide, x))
+
+
+def test_a_description_without_heads_is_that_of_linear_ones() -> None:
+    """Runs that were written before heads could be given."""
+    guide = fresh_pair()[1]
+    described = describe(guide)
+    assert [head["class"] for head in described["arguments"].pop("heads")] == ["LocScale"] * K
+    build(described).load_state_dict(guide.state_dict())
 
 
 def test_encoders_may_differ() -> None:
