@@ -87,7 +87,12 @@ SIZES = {"validation": 1_000, "test": 2_000, "unseen": 500, "table": 100}  # the
 SMOKE_SIZES = {"validation": 16, "test": 60, "unseen": 40, "table": 4}
 
 
-SCHEDULES = {"individual": staged.alone, "together": staged.together, "unsupervised": staged.unsupervised}
+SCHEDULES = {
+    "individual": staged.alone,
+    "together": staged.together,
+    "labels": staged.labels,
+    "unsupervised": staged.unsupervised,
+}
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -117,7 +122,8 @@ def make_parser() -> argparse.ArgumentParser:
     model.add_argument("--widths", type=int, nargs="+", help="channels of the encoders' layers (default: 16 32)")
     training = parser.add_argument_group("training (defaults are those of --preset default)")
     meaning = "individual: one component after another, on its type and those before; together: and all so far after "
-    meaning += "each; unsupervised: all at once, slower by their KL"
+    meaning += "each; labels: all at once, told which images hold their digit; unsupervised: all at once, slower by "
+    meaning += "their KL"
     staged.add_training_options(training.add_argument, preset, SCHEDULES, meaning)
     training.add_argument("--together-epochs", type=int, help="epochs of the stages together (default: as the others)")
     return parser
@@ -178,10 +184,10 @@ def make_single(options: argparse.Namespace) -> tuple[ParallelVAE, ParallelGuide
 def load_pairs(options: argparse.Namespace, source: ItemSource) -> Any:
     """Training and validation images of some types, as stages ask for them."""
 
-    def data(items: tuple[Any, ...]) -> tuple[DigitPairs, DigitPairs]:
+    def data(items: tuple[Any, ...]) -> tuple[Any, ...]:
         sizes = {"train": options.num_train, "validation": sizes_of(options)["validation"]}
-        train, validation = (DigitPairs(source, split=s, items=items, num_images=n) for s, n in sizes.items())
-        return train, validation
+        pairs = (DigitPairs(source, split=s, items=items, num_images=n) for s, n in sizes.items())
+        return tuple(staged.labeled(options, part) for part in pairs)
 
     return data
 
@@ -198,7 +204,11 @@ def train_single(options: argparse.Namespace, stages: list[Stage], data: Any) ->
     train, validation = data(tuple(range(options.num_components)))
     num_epochs = sum(stage.num_epochs for stage in stages)
     settings = replace(
-        staged.make_settings(options), num_epochs=num_epochs, learning_rate=options.learning_rate, slow_learning=None
+        staged.make_settings(options),
+        num_epochs=num_epochs,
+        learning_rate=options.learning_rate,
+        slow_learning=None,
+        inputs=(),
     )
     pyrodis.fit(
         *pair,

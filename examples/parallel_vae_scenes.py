@@ -131,6 +131,7 @@ SCHEDULES = {
     "own": own,
     "together": staged.together,
     "tandem": tandem,
+    "labels": staged.labels,
     "unsupervised": staged.unsupervised,
 }
 
@@ -245,7 +246,8 @@ def make_parser() -> argparse.ArgumentParser:
     option = training.add_argument
     meaning = "single: one VAE on all types; individual: one VAE after another, on its type and those before; own: on "
     meaning += "its type alone; together: as individual, and all so far after each; tandem: as individual, round after "
-    meaning += "round; unsupervised: all at once, slower by their KL"
+    meaning += "round; labels: all at once, told which images hold their type; unsupervised: all at once, slower by "
+    meaning += "their KL"
     staged.add_training_options(option, preset, SCHEDULES, meaning)
     option("--single", dest="schedule", action="store_const", const="single", help="the same as --schedule single")
     option(
@@ -310,7 +312,8 @@ def load_scenes(options: argparse.Namespace) -> Any:
 
     @cache
     def data(items: tuple[Any, ...]) -> tuple[Any, ...]:
-        return tuple(KeptClips(DATA[options.data](options, split, num, items, False)) for split, num in sizes.items())
+        parts = (KeptClips(DATA[options.data](options, split, num, items, False)) for split, num in sizes.items())
+        return tuple(staged.labeled(options, part) for part in parts)
 
     return data
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import pyrodis
+from pyrodis.datasets import PresentTypes
 from pyrodis.infer import FitSettings, History, SlowLearning, Stage, fit_stages, individual_stages, together_stages
 from pyrodis.models import MaskedNormal, MixturePixels
-from pyrodis.regularizers import mask_entropy_penalty
+from pyrodis.regularizers import mask_entropy_penalty, silence_penalty
 
 LIKELIHOODS = {"masked": MaskedNormal, "mixture": MixturePixels}
 
@@ -45,6 +47,12 @@ def add_training_options(option: Any, preset: Mapping[str, Any], schedules: Iter
     rate = preset["together_learning_rate"]
     option("--together-learning-rate", type=float, help=f"the same of the stages together (default: {rate})")
     option("--rates", choices=("cosine", "constant"), help=f"step sizes within a stage (default: {preset['rates']})")
+    option(
+        "--silence",
+        type=float,
+        default=50.0,
+        help="with --schedule labels: weight of what a VAE says of images without its type (default: 50)",
+    )
     option("--halving-kl", type=float, default=5.0, help="nats that halve the rate where unsupervised (default: 5)")
     option("--precision", choices=("bf16-mixed", "32-true"), help=f"of the networks (default: {preset['precision']})")
 
@@ -79,6 +87,16 @@ def unsupervised(options: argparse.Namespace) -> list[Stage]:
     return [Stage("all", everyone, everyone, num_epochs, options.learning_rate)]
 
 
+def labels(options: argparse.Namespace) -> list[Stage]:
+    """The same, but images come with labels of which types are in them: see `train`."""
+    return [replace(stage, name="labels") for stage in unsupervised(options)]
+
+
+def labeled(options: argparse.Namespace, data: Any) -> Any:
+    """A data set with labels of its images, if the schedule uses them."""
+    return PresentTypes(data, options.num_components) if options.schedule == "labels" else data
+
+
 def make_likelihood(options: argparse.Namespace) -> Any:
     likelihood = LIKELIHOODS[options.likelihood]
     return likelihood() if options.scale is None else likelihood(options.scale)
@@ -95,6 +113,7 @@ def make_settings(options: argparse.Namespace) -> FitSettings:
         device=options.device,
         seed=options.seed,
         slow_learning=slow,
+        inputs=("present",) if options.schedule == "labels" else (),
     )
 
 
@@ -113,8 +132,14 @@ def say_hours(options: argparse.Namespace, pair: Any, x: torch.Tensor, num_epoch
 
 
 def train(options: argparse.Namespace, pair: Any, stages: list[Stage], data: Any) -> History:
-    """Train the components stage by stage, or go on with it; one component has no masks to put a price on."""
+    """Train the components stage by stage, or go on with it; one component has no masks to put a price on.
+
+    With labels, an image's pixels are for the components whose type it holds alone, and the others are to be silent.
+    """
     model, guide = pair
+    if options.schedule == "labels":
+        silence = lambda output: silence_penalty(output["kl"], output["present"])  # noqa: E731
+        guide = pyrodis.add_penalty(guide, "silence", silence, options.silence, side="guide")
     if options.gamma and len(model.decoders) > 1:
         price = lambda output: mask_entropy_penalty(output["masks"])  # noqa: E731
         model = pyrodis.add_penalty(model, "entropy", price, options.gamma, side="model")

@@ -552,6 +552,28 @@ def test_the_digits_without_stages_go_on_where_they_were(tmp_path: Path) -> None
     assert len(model.decoders) == len(guide.encoders) == 3
 
 
+@pytest.mark.parametrize("name", ["parallel_vae_digits", "parallel_vae_scenes"])
+def test_labels_reach_both_programs_and_silence_has_its_price(name: str) -> None:
+    example = load_example(name)
+    options = parse(example, "--schedule", "labels", "--silence", "7")
+    (stage,) = example.SCHEDULES["labels"](options)
+    assert (stage.name, stage.active, stage.items) == ("labels", (0, 1), (0, 1))
+    settings = example.staged.make_settings(options)
+    assert settings.inputs == ("present",)
+    assert settings.slow_learning is None
+    assert example.staged.make_settings(parse(example)).inputs == ()
+    load = (
+        example.load_scenes(options)
+        if name.endswith("scenes")
+        else example.load_pairs(options, example.BundledDigits())
+    )
+    train, validation = load((0, 1))
+    for data in (train, validation):
+        assert torch.equal(
+            data[3]["present"], torch.tensor([(data[3]["factors"][: data.num_slots] == k).any() for k in (0, 1)])
+        )
+
+
 def test_the_stages_of_the_scenes_are_those_of_the_schedule() -> None:
     example = load_example("parallel_vae_scenes")
 
@@ -682,7 +704,9 @@ def test_scenes_without_masks_are_scored_without_them(tmp_path: Path) -> None:
     assert result["scores"]["mse"].num == 6
 
 
-@pytest.mark.parametrize("arguments", [("--single", "--gray"), ("--data", "flat", "--schedule", "unsupervised")])
+@pytest.mark.parametrize(
+    "arguments", [("--single", "--gray"), *(("--data", "flat", "--schedule", s) for s in ("unsupervised", "labels"))]
+)
 def test_other_scenes_run_to_their_end(arguments: tuple[str, ...], tmp_path: Path) -> None:
     output = tmp_path / "run"
     result = run("parallel_vae_scenes.py", "--smoke-test", "--output", str(output), *arguments)
