@@ -62,6 +62,7 @@ BUILT_IN: dict[str, str] = {
     "StridedEncoder": "pyrodis.nn",
     "PooledEncoder": "pyrodis.nn",
     "PlaceBlindEncoder": "pyrodis.nn",
+    "PlacedDecoder": "pyrodis.nn",
     "UpsampleDecoder": "pyrodis.nn",
     "BidirectionalLSTM": "pyrodis.nn",
     "MeanReader": "pyrodis.nn",

@@ -125,6 +125,10 @@ EQUATIONS = {
     "MeanFrames": ["test_hosoya_mean_of_frames"],
     "NormalizedHead": ["test_mantel_normalized_code"],
     "PlaceBlindEncoder": ["test_place_blind_encoder_is_the_maximum_over_places"],
+    "PlacedDecoder": [
+        "test_jaderberg_placed_decoder_is_a_translated_sampling",
+        "test_placed_decoder_overlays_what_its_networks_say",
+    ],
     "ProductFrames": ["test_bouchacourt_product_of_frames"],
     "SameClip": ["test_denton_birodkar_same_clip"],
     "WhatWhereGuide": ["test_what_where_guide_factorization"],

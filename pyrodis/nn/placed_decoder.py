@@ -1,0 +1,188 @@
+"""A decoder that draws what there is, and then puts it where it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import nn
+
+from pyrodis.nn.conv import check_frame_dtype
+from pyrodis.nn.strided import _check_frame_shape, _check_widths
+from pyrodis.ops import check_positive_int, full_precision, without_autocast
+
+_LEAST = 1e-6  # epsilon: what an empty frame shows, and what a full patch lets through
+
+
+class PlacedDecoder(nn.Module):
+    r"""Map codes of what and where to frames: patches drawn from what, each put at a place that is read off where.
+
+    $$\hat x = 1 - (1 - \epsilon) \prod_{m=1}^{M} \bigl(1 - (1 - \epsilon)\, a_m\bigr), \qquad
+    a_{m, ij} = \sum_{k, l} \Lambda(i - y_m - k)\, \Lambda(j - x_m - l)\, \sigma(u_m)_{kl}, \qquad
+    \Lambda(d) = \max(0, 1 - |d|)$$
+
+    $$u = f(\mathrm{what}), \qquad (x_m, y_m) = \tfrac12 \bigl(1 + \tanh g_m(\mathrm{where})\bigr) (W - P, H - P)$$
+
+    f are transposed convolutions, from which M patches of P x P logits come; g is a network with one hidden layer.
+    (x_m, y_m) is the place in the frame of the upper left pixel of patch m, so that every patch lies in the frame; what
+    lies between pixels is interpolated. A pixel is dark where it is dark in all patches that cover it.
+
+    No network sees both codes. Where can do nothing but move patches, and what cannot move them: this is an assumption
+    on the frames, not something that is learned. It holds where objects keep their look and size while they move in
+    front of black. It does not hold where they turn, grow or are lit differently from place to place, where they hide
+    each other, or where there is something behind them.
+
+    The output is the logit of the frame, of which the likelihood takes the sigmoid. It is the sum of logarithms, in
+    full precision; epsilon, 1e-6, keeps it within 14 of 0 for a single patch. So a gradient reaches empty as well as
+    full patches, and only what is outside of a patch says nothing of its place.
+
+    Args:
+        what_dim: S, size of the code of what, which comes first: as `pyrodis.models.ConcatenateCodes` puts it.
+        where_dim: D, size of the code of where.
+        frame_shape: (C, H, W).
+        num_places: M, number of patches.
+        patch_size: P, side of a patch in pixels: a multiple of 2 to the number of widths, at most H and W.
+        widths: Channels before each transposed convolution; each doubles the side.
+        hidden_dim: Hidden units of both networks.
+        output_bias: Logit of a patch where training starts.
+
+    Shape:
+        (..., S + D) to (..., C, H, W).
+
+    Raises:
+        TypeError: If a size is not an int, or codes and weights are not both of double precision where one is.
+        ValueError: If a size is not positive, a patch is larger than the frame or no such multiple, the bias is not
+            finite, or codes have another size.
+
+    Source:
+        The spatial transformer of Jaderberg et al. (2015), restricted to translations, as Eslami et al., Attend, Infer,
+        Repeat (2016), and, for moving digits, Hsieh et al., Learning to Decompose and Disentangle Representations for
+        Video Prediction (2018), draw with it. There a code tells the scale and whether there is an object as well,
+        objects have codes of their own, and patches are summed.
+
+    Example:
+        >>> decoder = PlacedDecoder(4, 2, (1, 32, 32), patch_size=12, widths=(4, 2), hidden_dim=8)
+        >>> decoder(torch.zeros(2, 5, 6)).shape
+        torch.Size([2, 5, 1, 32, 32])
+    """
+
+    room: torch.Tensor
+
+    def __init__(
+        self,
+        what_dim: int,
+        where_dim: int,
+        frame_shape: Sequence[int] = (1, 64, 64),
+        num_places: int = 2,
+        patch_size: int = 28,
+        widths: Sequence[int] = (64, 32),
+        hidden_dim: int = 256,
+        output_bias: float = -2.0,
+    ) -> None:
+        super().__init__()
+        self.what_dim = check_positive_int("what_dim", what_dim)
+        self.where_dim = check_positive_int("where_dim", where_dim)
+        self.code_dim = what_dim + where_dim
+        self.frame_shape = _check_frame_shape(frame_shape)
+        self.num_places = check_positive_int("num_places", num_places)
+        self.widths = _check_widths(widths)
+        self.patch_size = _check_patch_size(patch_size, self.frame_shape, len(self.widths))
+        self.hidden_dim = check_positive_int("hidden_dim", hidden_dim)
+        if not math.isfinite(output_bias):
+            raise ValueError(f"output_bias must be a finite number, got {output_bias}; 0 is a gray patch")
+        self.output_bias = output_bias
+        channels, height, width = self.frame_shape
+        side = patch_size // 2 ** len(self.widths)
+        start = (self.widths[0], side, side)
+        layers: list[nn.Module] = [nn.Linear(what_dim, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, math.prod(start))]
+        layers.append(nn.Unflatten(1, start))
+        for inputs, outputs in zip(self.widths, (*self.widths[1:], num_places * channels)):
+            layers += [nn.ReLU(), nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)]
+        nn.init.constant_(cast("torch.Tensor", layers[-1].bias), output_bias)
+        self.patch_layers = nn.Sequential(*layers)
+        self.place_layers = nn.Sequential(
+            nn.Linear(where_dim, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, 2 * num_places)
+        )
+        room = torch.tensor([width - patch_size, height - patch_size], dtype=torch.get_default_dtype())
+        self.register_buffer("room", room, persistent=False)
+
+    def patches(self, what: torch.Tensor) -> torch.Tensor:
+        """Return the patches that what draws.
+
+        Args:
+            what: Codes (..., S).
+
+        Returns:
+            Logits (..., M, C, P, P), in full precision.
+        """
+        patches = full_precision(self.patch_layers(what.reshape(-1, self.what_dim)))
+        sizes = (self.num_places, self.frame_shape[0], self.patch_size, self.patch_size)
+        return patches.reshape(*what.shape[:-1], *sizes)
+
+    def places(self, where: torch.Tensor) -> torch.Tensor:
+        """Return the places that where tells.
+
+        Args:
+            where: Codes (..., D).
+
+        Returns:
+            x and y of the upper left pixels (..., M, 2), between 0 and (W - P, H - P), in full precision.
+        """
+        places = full_precision(self.place_layers(where)).tanh().unflatten(-1, (self.num_places, 2))
+        return (1 + places) / 2 * self.room
+
+    def forward(self, codes: torch.Tensor) -> torch.Tensor:
+        """Return the logits of the frames for codes.
+
+        Args:
+            codes: Tensor of shape (..., S + D), what first.
+
+        Returns:
+            Tensor of shape (..., C, H, W), in full precision.
+        """
+        if codes.shape[-1:] != (self.code_dim,):
+            raise ValueError(
+                f"codes must have shape (..., what_dim + where_dim) = (..., {self.what_dim} + {self.where_dim}), got "
+                f"{tuple(codes.shape)}; put what and where side by side, in this order"
+            )
+        check_frame_dtype("codes", codes, self.place_layers[0].weight)
+        what, where = codes.split((self.what_dim, self.where_dim), dim=-1)
+        return _overlay(self.patches(what), self.places(where), self.frame_shape[1:])
+
+
+def _overlay(patches: torch.Tensor, places: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Logits (..., C, H, W) of the frames that patches (..., M, C, P, P), at places (..., M, 2), make."""
+    with without_autocast(patches):
+        rows = _interpolation(places[..., 1], size[0], patches.shape[-2]).unsqueeze(-3)
+        columns = _interpolation(places[..., 0], size[1], patches.shape[-1]).unsqueeze(-3)
+        placed = rows @ patches.sigmoid() @ columns.mT
+        depth = -torch.log1p((_LEAST - 1) * placed).sum(-4) - math.log1p(-_LEAST)
+        # The frame is 1 - exp(-depth); this is its logit, of which neither part cancels.
+        return depth + torch.log(-torch.expm1(-depth))
+
+
+def _interpolation(first: torch.Tensor, size: int, patch_size: int) -> torch.Tensor:
+    """How much of each pixel of a patch, whose first one lies at `first` (...), is in each of the frame's: (..., H, P).
+
+    Translation and bilinear interpolation fall apart into rows and columns, so that two small matrices do it.
+    """
+    pixels = torch.arange(size, device=first.device, dtype=first.dtype).unsqueeze(-1)
+    parts = torch.arange(patch_size, device=first.device, dtype=first.dtype)
+    nearness = 1 - (pixels - parts - first[..., None, None]).abs()
+    return torch.maximum(nearness, torch.zeros_like(nearness))  # relu would have no gradient at whole pixels
+
+
+def _check_patch_size(patch_size: int, frame_shape: tuple[int, int, int], num_layers: int) -> int:
+    most, factor = min(frame_shape[1:]), 2**num_layers
+    if check_positive_int("patch_size", patch_size) > most:
+        raise ValueError(
+            f"patch_size must be at most {most}, for patches that lie within frames {frame_shape}, got {patch_size}"
+        )
+    if patch_size % factor:
+        raise ValueError(
+            f"patch_size must be a multiple of {factor}, one doubling for each width, got {patch_size}; "
+            "take fewer widths, or a patch of another size"
+        )
+    return patch_size
