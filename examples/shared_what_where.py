@@ -145,7 +145,7 @@ def evaluate(model: nn.Module, guide: nn.Module, judge: DigitJudge, test: Moving
     """All scores of a pair on test clips."""
     decodings = decode_what_where(model, guide, judge, test, num_views=num_views, report=print)
     scores = what_where_scores(decodings) | what_where_probes(decodings)
-    return scores | future_frame_scores(model, decodings, test)
+    return scores | future_frame_scores(model, guide, decodings, test, num_views=num_views)
 
 
 @torch.no_grad()

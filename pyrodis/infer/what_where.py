@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pyrodis.infer.digit_judge import ClipReading, DigitJudge
 from pyrodis.infer.evaluation import clips_at, encode_all
-from pyrodis.infer.queries import decode
+from pyrodis.infer.queries import decode, encode
 from pyrodis.metrics import (
     Score,
     active_units,
@@ -245,22 +245,34 @@ def what_where_probes(decodings: WhatWhereDecodings, hidden: Sequence[int] = (25
 
 
 def future_frame_scores(
-    model: nn.Module, decodings: WhatWhereDecodings, dataset: Any, ridge: float = 1.0, seed: int = 0
+    model: nn.Module,
+    guide: nn.Module,
+    decodings: WhatWhereDecodings,
+    dataset: Any,
+    ridge: float = 1.0,
+    seed: int = 0,
+    num_views: int | None = None,
 ) -> dict[str, Score]:
     """Return how well the next frame is drawn from "what" and a "where" that two frames before foretell.
 
+    Nothing of a frame that is foretold is read: a "what" of the whole clip is encoded anew, from its first two frames
+    alone; of a "what" of each frame, that of the frame before is taken. A "where" has to be read off its own frame,
+    as `WhatWhereGuide` does: one that is smoothed over the clip would tell the future.
+
     Args:
         model: The generative program that the codes belong to.
+        guide: The inference program that they come from.
         decodings: Codes over the test set; every site of "where" has a code for each frame.
         dataset: The test set.
         ridge: Weight of the squared coefficients of the regression.
         seed: Seed of the halves.
+        num_views: As in :func:`decode_what_where`.
 
     Returns:
         "future/linear", of which the next "where" is the last one plus the last step, and "future/ridge", of which it
         is a linear function of the last two, fitted on half of the clips: squared errors a pixel over all frames from
         the third on of the other half. Chance is the last frame, copied; the ceiling is the frame decoded from its own
-        codes.
+        codes, "what" included.
 
     Raises:
         ValueError: If there are fewer than 3 frames, fewer than 4 clips, or a "where" has no frames.
@@ -269,7 +281,7 @@ def future_frame_scores(
         Mantel (2021) names prediction as a use of such codes; nothing is measured there.
 
     Example:
-        >>> future_frame_scores(model, decodings, clips)["future/ridge"].value  # doctest: +SKIP
+        >>> future_frame_scores(model, guide, decodings, clips)["future/ridge"].value  # doctest: +SKIP
         0.012
     """
     from sklearn.linear_model import Ridge
@@ -292,15 +304,29 @@ def future_frame_scores(
     for places in torch.arange(len(second)).split(32):
         index = second[places]
         x = clips_at(dataset, index).to(device)
+        seen = _seen_what(guide, decodings, x, index, num_views)
         errors["copy"].append((x[:, 2:] - x[:, 1:-1]).square().flatten(1).mean(1).cpu())
         for name, sites in foretold.items():
-            codes = {site: code[index] for site, code in decodings.codes.items()}
+            codes = {site: decodings.codes[site][index] for site in decodings.what}
+            codes |= {} if name == "own" else seen
             codes |= {site: torch.cat([where[site][index, :2], value[places]], 1) for site, value in sites.items()}
             drawn = decode(model, {site: code.to(device) for site, code in codes.items()})
             errors[name].append((drawn[:, 2:] - x[:, 2:]).square().flatten(1).mean(1).cpu())
     means = {name: torch.cat(parts) for name, parts in errors.items()}
     chance, ceiling = float(means["copy"].mean()), float(means["own"].mean())
     return {f"future/{name}": mean_score(means[name], chance, ceiling) for name in ("linear", "ridge")}
+
+
+def _seen_what(
+    guide: nn.Module, decodings: WhatWhereDecodings, x: Tensor, index: Tensor, num_views: int | None
+) -> dict[str, Tensor]:
+    """For every frame from the third on of some clips, a "what" that knows only frames before it."""
+    codes = {site: decodings.codes[site][index] for site in decodings.what}
+    before = {site: torch.cat([code[:, :1], code[:, :-1]], 1) for site, code in codes.items() if code.ndim == 3}
+    if len(before) == len(codes):
+        return before
+    begun = encode(guide, x[:, :2], num_views=num_views)
+    return before | {site: begun[site].cpu() for site in codes if site not in before}
 
 
 def _check_sites(what: Sequence[str], codes: Mapping[str, Tensor], num: int) -> None:

@@ -91,16 +91,16 @@ class Lookup(nn.Module):
         super().__init__()
         self.unused = nn.Parameter(torch.zeros(()))
         items = CLIPS.__getitems__(list(range(NUM)))
-        self.numbers = {item["x"].contiguous().numpy().tobytes(): i for i, item in enumerate(items)}
+        self.numbers = {item["x"][:2].contiguous().numpy().tobytes(): i for i, item in enumerate(items)}
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        index = torch.tensor([self.numbers[clip.contiguous().numpy().tobytes()] for clip in x])
-        places = CLIPS._draw(index)[2].flatten(2).float()
+        index = torch.tensor([self.numbers[clip[:2].contiguous().numpy().tobytes()] for clip in x])
+        places = CLIPS._draw(index)[2][:, : x.shape[1]].flatten(2).float()
         number = index.float()[:, None]
         with pyro.plate("data", len(x), dim=-1):
             what = pyro.sample("what", dist.Delta(number).to_event(1))
             where = pyro.sample(
-                "where", dist.Delta(torch.cat([places, number[:, None].expand(-1, T, 1)], -1)).to_event(2)
+                "where", dist.Delta(torch.cat([places, number[:, None].expand(-1, x.shape[1], 1)], -1)).to_event(2)
             )
         return {"what": what, "where": where}
 
@@ -207,9 +207,52 @@ def test_what_of_single_frames_is_probed_as_well() -> None:
 
 def test_the_next_frame_is_foretold_where_digits_fly_straight() -> None:
     found = decoded()
-    scores = future_frame_scores(Oracle(told()), found, CLIPS)
+    scores = future_frame_scores(Oracle(told()), Lookup(), found, CLIPS)
     for score in scores.values():
         assert 0 == score.ceiling <= score.value < 0.7 * score.chance
+
+
+class Repeat(nn.Module):
+    """Model: every frame is a "what"; guide: "what" is the last frame that it is shown, or every frame's own."""
+
+    def __init__(self, per_frame: bool) -> None:
+        super().__init__()
+        self.per_frame = per_frame
+        self.unused = nn.Parameter(torch.zeros(()))
+
+    def model(self, batch_size: int) -> dict[str, Tensor]:
+        shape = (T, SIZE * SIZE) if self.per_frame else (SIZE * SIZE,)
+        with pyro.plate("data", batch_size, dim=-1):
+            what = pyro.sample("what", dist.Normal(torch.zeros(shape), 1.0).to_event(len(shape)))
+            pyro.sample("where", dist.Normal(torch.zeros(T, 1), 1.0).to_event(2))
+        frames = what if self.per_frame else what[:, None].expand(-1, T, -1)
+        return {"reconstruction": frames.reshape(-1, T, 1, SIZE, SIZE)}
+
+    def forward(self, x: Tensor | None = None, batch_size: int | None = None) -> dict[str, Tensor]:
+        if x is None:
+            return self.model(batch_size or 1)
+        what = x.flatten(2) if self.per_frame else x[:, -1].flatten(1)
+        with pyro.plate("data", len(x), dim=-1):
+            pyro.sample("what", dist.Delta(what).to_event(what.ndim - 1))
+            pyro.sample("where", dist.Delta(torch.zeros(len(x), x.shape[1], 1)).to_event(2))
+        return {}
+
+
+@pytest.mark.parametrize("per_frame", [False, True])
+def test_what_of_the_frame_that_is_foretold_is_not_read(per_frame: bool) -> None:
+    x = torch.stack([item["x"] for item in CLIPS.__getitems__(list(range(NUM)))])
+    codes = {"what": x.flatten(2) if per_frame else x[:, -1].flatten(1), "where": torch.zeros(NUM, T, 1)}
+    pair = Repeat(per_frame)
+    scores = future_frame_scores(pair, pair, replace(decoded(), codes=codes), CLIPS)
+    _, second = np.array_split(np.random.default_rng(0).permutation(NUM), 2)
+    shown = x[:, 1:-1] if per_frame else x[:, 1:2]  # the frame before, or the second one
+    error = float((x[:, 2:] - shown)[second].square().mean())
+    for score in scores.values():
+        assert score.value == pytest.approx(error)
+        assert score.chance is not None
+        assert score.value >= score.chance - 1e-6
+    ceiling = scores["future/ridge"].ceiling
+    assert ceiling == 0 if per_frame else ceiling > 0
 
 
 @pytest.mark.parametrize("what", [(), ("what", "where"), ("f",), "what"])
@@ -225,7 +268,7 @@ def test_refuses_too_few_clips_or_frames() -> None:
     with pytest.raises(ValueError, match="at least 4 clips, two for each half, got 3"):
         what_where_scores(few)
     with pytest.raises(ValueError, match="at least 4 clips, two for each half, got 3"):
-        future_frame_scores(Oracle(told()), few, CLIPS)
+        future_frame_scores(Oracle(told()), Lookup(), few, CLIPS)
     short = replace(found, codes=found.codes | {"where": found.codes["where"][:, :2]})
     with pytest.raises(ValueError, match=r"'where' must have a code for each of at least 3 frames, got shape"):
-        future_frame_scores(Oracle(told()), short, CLIPS)
+        future_frame_scores(Oracle(told()), Lookup(), short, CLIPS)
