@@ -26,7 +26,7 @@ from pyrodis.guides import ParallelGuide
 from pyrodis.infer import History, Stage, tandem_stages
 from pyrodis.metrics import Score
 from pyrodis.models import ParallelVAE
-from pyrodis.nn import BroadcastDecoder, StridedDecoder, StridedEncoder
+from pyrodis.nn import BroadcastDecoder, GridDecoder, GridEncoder, GridLocScale, StridedDecoder, StridedEncoder
 from pyrodis.options import add_shared_options, run_script
 from pyrodis.plotting import score_table
 
@@ -40,20 +40,23 @@ TYPES = {
 SHARED: dict[str, Any] = {
     "schedule": "together",
     "likelihood": "mixture",
-    "decoder": "broadcast",
+    "scale": 0.15,
+    "decoder": "grid",
     "size": 64,
+    "grid": 8,
+    "latent_channels": 4,
     "broadcast_size": 32,
-    "channels": 32,
+    "channels": 16,
     "dense_dim": 128,
     "latent_dim": 32,
     "negative_slope": 0.3,
     "batch_norm": True,
     "output_bias": 0.0,
     "beta": 1.0,
-    "gamma": 0.009,
+    "gamma": 0.0,
     "batch_size": 32,
     "num_rounds": 10,
-    "learning_rate": 2e-3,
+    "learning_rate": 3e-3,
     "together_learning_rate": 1e-3,
     "rates": "cosine",
     "precision": "bf16-mixed",
@@ -62,16 +65,20 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Minutes on two cores.
     "default": SHARED | {"num_train": 8_000, "num_epochs": 10},
     # More channels, more images and more passes over them.
-    "best": SHARED | {"channels": 48, "num_train": 20_000, "num_epochs": 16},
+    "best": SHARED | {"channels": 32, "num_train": 20_000, "num_epochs": 16},
     # The document's hyper-parameters; it tells neither channels nor batches nor the lengths of its stages.
     "paper": SHARED
     | {
         "schedule": "tandem",
         "likelihood": "masked",
+        "scale": None,
+        "decoder": "broadcast",
         "broadcast_size": 64,
+        "channels": 32,
         "dense_dim": 256,
         "latent_dim": 128,
         "beta": 0.5,
+        "gamma": 0.009,
         "num_train": 10_000,
         "num_epochs": 2,
         "batch_size": 64,
@@ -83,6 +90,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 SMOKE: dict[str, Any] = {
+    "latent_channels": 1,
     "broadcast_size": 16,
     "channels": 4,
     "dense_dim": 8,
@@ -155,7 +163,19 @@ def broadcast(options: argparse.Namespace, frame_shape: tuple[int, int, int]) ->
     )
 
 
-DECODERS = {"strided": strided, "broadcast": broadcast}
+def on_grid(options: argparse.Namespace, frame_shape: tuple[int, int, int]) -> GridDecoder:
+    return GridDecoder(
+        options.latent_channels,
+        frame_shape,
+        options.grid,
+        grid_widths_of(options)[::-1],
+        options.negative_slope,
+        options.batch_norm,
+        options.output_bias,
+    )
+
+
+DECODERS = {"grid": on_grid, "strided": strided, "broadcast": broadcast}
 
 
 def solid_scenes(options: argparse.Namespace, split: str, num_images: int, items: Any, with_masks: bool) -> Scenes:
@@ -229,19 +249,23 @@ def make_parser() -> argparse.ArgumentParser:
     option(
         "--decoder",
         choices=DECODERS,
-        help="broadcast: the code at every pixel and convolutions of stride 1; strided: transposed convolutions of "
-        f"stride 2 (default: {preset['decoder']})",
+        help="grid: a code laid out in cells, in encoder and decoder, which have convolutions alone; broadcast: the "
+        "code at every pixel and convolutions of stride 1; strided: transposed convolutions of stride 2 "
+        f"(default: {preset['decoder']})",
     )
+    option("--latent-channels", type=int, help=f"latents of a cell (default: {preset['latent_channels']})")
+    option("--grid", type=int, choices=(4, 8, 16, 32), help=f"cells on each side (default: {preset['grid']})")
     option("--broadcast-size", type=int, help="side of the grid of a broadcast decoder (default: 32)")
     option(
         "--channels",
         type=int,
-        help="N of a broadcast decoder's layers; N/2, N, N and 2 N of those of stride 2 (default: "
-        f"{preset['channels']})",
+        help="N of a broadcast decoder's layers; N/2, N, N and 2 N of those of stride 2; N, 2 N and 4 N of those down "
+        f"to a grid (default: {preset['channels']})",
     )
     option("--negative-slope", type=float, help="slope below 0 of the layers of stride 2 (default: 0.3)")
     option("--batch-norm", action=argparse.BooleanOptionalAction, help="in the layers of stride 2 (default: yes)")
-    staged.add_model_options(option, preset)
+    latent_dim = f"{preset['latent_dim']}; of a grid, what is in its cells"
+    staged.add_model_options(option, preset | {"latent_dim": latent_dim})
     training = parser.add_argument_group("training (defaults are those of --preset default)")
     option = training.add_argument
     meaning = "single: one VAE on all types; individual: one VAE after another, on its type and those before; own: on "
@@ -272,7 +296,17 @@ def apply_preset(options: argparse.Namespace) -> None:
         raise ValueError("--data clevr needs --data-root, the folder that holds clevr/CLEVR_v1.0/")
     objects = {"min_objects": 2, "max_objects": 10 if clevr else 4}
     preset = PRESETS[options.preset] | objects | (SMOKE if options.smoke_test else {})
+    if options.likelihood not in (None, preset["likelihood"]):
+        preset.pop("scale", None)  # that of the other likelihood
+    given = options.latent_dim
     staged.fill_preset(options, preset)
+    if options.decoder == "grid":
+        options.latent_dim = options.latent_channels * options.grid**2
+        if given is not None:
+            raise ValueError(
+                f"--latent-dim must not be given with --decoder grid, got {given}; --latent-channels in each cell of "
+                f"--grid make {options.latent_dim}"
+            )
     if options.data == "flat" and (options.gray or options.size != 64):
         raise ValueError("--data flat is in color and of 64 x 64 pixels; leave --gray and --size out")
     if options.channels < 2 or options.channels % 2:
@@ -292,14 +326,28 @@ def widths_of(options: argparse.Namespace) -> tuple[int, ...]:
     return num // 2, num, num, 2 * num
 
 
+def grid_widths_of(options: argparse.Namespace) -> tuple[int, ...]:
+    """Channels of the layers down to the grid, each of which halves the sides."""
+    num = max(1, (options.size // options.grid).bit_length() - 1)
+    return tuple(options.channels * min(2**i, 4) for i in range(num))
+
+
+def make_encoder(options: argparse.Namespace, frame_shape: tuple[int, int, int]) -> GridEncoder | StridedEncoder:
+    """That of the decoder: a code on a grid needs an encoder that keeps places."""
+    ways = (options.negative_slope, options.batch_norm)
+    if options.decoder == "grid":
+        return GridEncoder(frame_shape, options.latent_channels, options.grid, grid_widths_of(options), *ways)
+    return StridedEncoder(frame_shape, widths_of(options), options.dense_dim, *ways)
+
+
 def make_pair(options: argparse.Namespace) -> tuple[ParallelVAE, ParallelGuide]:
     torch.manual_seed(options.seed)
     channels, size, everyone = 1 if options.gray else 3, options.size, range(options.num_components)
     decoders = [DECODERS[options.decoder](options, (channels + 1, size, size)) for _ in everyone]
-    ways = (widths_of(options), options.dense_dim, options.negative_slope, options.batch_norm)
-    encoders = [StridedEncoder((channels, size, size), *ways) for _ in everyone]
+    encoders = [make_encoder(options, (channels, size, size)) for _ in everyone]
+    heads = [GridLocScale() for _ in everyone] if options.decoder == "grid" else None
     model = ParallelVAE(decoders, staged.make_likelihood(options), options.latent_dim)
-    return model, ParallelGuide(encoders, options.latent_dim)
+    return model, ParallelGuide(encoders, options.latent_dim, heads)
 
 
 def sizes_of(options: argparse.Namespace) -> dict[str, int]:

@@ -612,13 +612,32 @@ def test_the_networks_of_the_scenes(decoder: str) -> None:
     assert example.staged.make_settings(options).kl_weights == {"z": 0.5}
 
 
+def test_codes_of_scenes_lie_on_a_grid() -> None:
+    example = load_example("parallel_vae_scenes")
+
+    def pair(*arguments: str) -> tuple[torch.nn.Module, torch.nn.Module]:
+        options = example.make_parser().parse_args(arguments)
+        example.apply_preset(options)
+        return example.make_pair(options)
+
+    model, guide = pair()
+    assert (model.latent_dim, guide.encoders[1].widths, model.decoders[1].widths) == (256, (16, 32, 64), (64, 32, 16))
+    assert (model.likelihood.scale, [type(head).__name__ for head in guide.heads]) == (0.15, ["GridLocScale"] * 2)
+    model, guide = pair("--size", "128", "--grid", "4", "--latent-channels", "2", "--channels", "2", "--gray")
+    assert (model.latent_dim, guide.encoders[0].widths) == (32, (2, 4, 8, 8, 8))
+    assert model.frame_shape == (1, 128, 128)
+    model, guide = pair("--decoder", "strided", "--latent-dim", "5", "--likelihood", "masked")
+    assert (model.latent_dim, type(guide.heads[0]).__name__) == (5, "LocScale")
+    assert model.likelihood.scale == pytest.approx(math.sqrt(0.5)), "that of a mixture is not for squared errors"
+
+
 def test_stages_see_scenes_of_their_types_alone() -> None:
     example = load_example("parallel_vae_scenes")
     options = parse(example, "--types", "cylinder", "sphere", "--gray", "--max-objects", "3")
     train, validation = example.load_scenes(options)((1,))
-    factors = train.data.factors[:, :3]
+    factors = train.dataset.factors[:, :3]
     assert set(factors.flatten().tolist()) == {1, 2}
-    assert train.data.types == ("cylinder", "sphere")
+    assert train.dataset.types == ("cylinder", "sphere")
     assert (len(train), len(validation), validation.split, train.frame_shape) == (32, 16, "validation", (1, 64, 64))
     assert train.checksum != example.load_scenes(options)((0,))[0].checksum
 
@@ -663,6 +682,7 @@ def test_the_kl_by_kind_of_scene() -> None:
         (("--data", "clevr", "--min-objects", "3"), "--min-objects must not be given with --data clevr, got 3"),
         (("--data", "flat", "--gray"), "--data flat is in color and of 64 x 64 pixels; leave --gray and --size out"),
         (("--channels", "7"), "--channels must be an even number of at least 2, got 7"),
+        (("--latent-dim", "64", "--grid", "4"), "--latent-dim must not be given with --decoder grid, got 64; .* 64$"),
         (("--types", "cube", "--schedule", "tandem"), "--schedule tandem needs at least two --types, got cube alone"),
         (("--types", "sphere", "prism"), "types must be some of sphere, cylinder, cube, each once, got"),
     ],

@@ -40,6 +40,11 @@ def test_prices_are_those_named(names: dict[str, Any]) -> None:
     assert float(names["taken"]) == pytest.approx(-math.log(1e-6), rel=1e-4)
 
 
+def test_the_kl_of_a_code_on_a_grid_is_a_sum_over_cells(names: dict[str, Any]) -> None:
+    kl = names["component_kl"](*names["in_cells"], names["scenes"])
+    torch.testing.assert_close(names["cell_kl"].sum((1, 2)), kl[:, 0])
+
+
 def test_a_stage_moves_its_component_alone(names: dict[str, Any]) -> None:
     moved = names["moved"]
     assert {tuple(name.split(".")[:2]) for name in moved} == {
