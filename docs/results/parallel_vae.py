@@ -72,13 +72,18 @@ SCENES = {"scenes-default": Experiment("spheres and cylinders, the default prese
 # The budget of the ladder and of the single VAEs: images of a stage, by rung where its steps take longer or shorter
 # than those of the thesis's set-up, so that every training takes about ten minutes on two cores; and passes over them,
 # all stages together, which two and three stages can share and so can two rounds of two stages.
-LADDER_IMAGES = {"thesis": 4000}
+LADDER_IMAGES = {"thesis": 4000, "decoder": 8000, "single-strided": 8000}
+LADDER_IMAGES |= dict.fromkeys(
+    ("grid", "ours", *(f"ours-but-{name}" for name in ("labels", "rate", "likelihood", "color"))), 16000
+)
 LADDER_PASSES = 12
 HALF, THIRD = LADDER_PASSES // 2, LADDER_PASSES // 3
 
 SHORT_STAGES = ("--schedule", "tandem", "--num-rounds", str(HALF), "--num-epochs", "1")
 LONG_STAGES = ("--schedule", "tandem", "--num-rounds", "2", "--num-epochs", str(LADDER_PASSES // 4))
 TOGETHER = ("--schedule", "together", "--num-epochs", str(THIRD), "--together-epochs", str(THIRD))
+LABELS = ("--schedule", "labels", "--num-epochs", str(HALF))  # of each of two VAEs, which train at once
+GRID = ("--decoder", "grid", "--latent-channels", "4")
 MIXTURE = ("--likelihood", "mixture", "--scale", "0.1")
 FAST = ("--learning-rate", "3e-3", "--together-learning-rate", "1e-3", "--rates", "cosine")
 
@@ -109,9 +114,11 @@ class Change:
 
 CHANGES = {
     "decoder": Change("decoder", "strided transposed convolutions", ("--decoder", "strided")),
+    "grid": Change("decoder", "a code laid out in 8 x 8 cells, in encoder and decoder", GRID),
     "color": Change("color", "color", ()),
     "long-stages": Change("schedule", "three passes a stage of the tandem, not one", LONG_STAGES),
     "schedule": Change("schedule", "one after the other, then together", TOGETHER),
+    "labels": Change("schedule", "both at once, told which images hold their type", LABELS),
     "rate": Change("rate", "steps of 3e-3 that fall to 0 within a stage", FAST),
     "gamma-0": Change("gamma", "no price of confident masks", ("--gamma", "0")),
     "gamma-9": Change("gamma", "a price of confident masks 1,000 times as high", ("--gamma", "9")),
@@ -122,12 +129,20 @@ CHANGES = {
         "capacity", "half the channels, codes of 16 dimensions", ("--channels", "16", "--latent-dim", "16")
     ),
 }
-OURS = ("schedule", "rate", "likelihood")  # the changes that are made together, and then taken back one by one
+OURS = (
+    "grid",
+    "labels",
+    "rate",
+    "likelihood",
+    "color",
+)  # the changes that are made together, and then taken back one by one
 
 
 def rung(name: str, changes: Sequence[str]) -> tuple[str, ...]:
     """The command of a rung: the thesis's set-up with some changes."""
     parts = THESIS | {CHANGES[change].part: CHANGES[change].options for change in changes}
+    if parts["decoder"] == GRID and parts["capacity"] == THESIS["capacity"]:
+        parts["capacity"] = ("--channels", "16")  # the number of latents follows from the grid
     options = [option for part in parts.values() for option in part]
     return (SCENES_SCRIPT, "--preset", "paper", *options, *images(name))
 
