@@ -150,7 +150,7 @@ class Engine(lightning.LightningModule):
         self.set_kl_weights(self.kl_weights(step))
 
     def _terms(self, batch: Mapping[str, Tensor]) -> tuple[list[str], Tensor, Tensor]:
-        inputs = {name: value for name, value in batch.items() if name != "x"}
+        inputs: dict[str, Any] = {name: value for name, value in batch.items() if name != "x"}
         terms = self._elbo[0].terms(*self._programs, batch["x"], **inputs)
         rows = terms.components.items()
         self._owners = {f"kl_{site}.{k}": k for site, row in rows for k in range(len(row))}
