@@ -38,7 +38,6 @@ from pyrodis.regularizers import mixing_weight
 FRAME = (1, 64, 64)
 NUM_PIXELS = math.prod(FRAME)
 PUBLISHED_SPEED = 0.1  # of the way between the walls, a frame
-TEST_FRAMES, SMOKE_FRAMES = 10, 4
 
 # Columns of the printed table: head to score.
 COLUMNS = {
@@ -83,7 +82,9 @@ def load_test(options: argparse.Namespace, source: ItemSource) -> MovingDigits:
     num_pairs = source.num_types * (source.num_types + 1) // 2
     if options.num_test < 20 * num_pairs:
         raise ValueError(f"--num-test must be at least {20 * num_pairs}, 20 for each pair, got {options.num_test}")
-    return clips(source, "test", options.num_test, SMOKE_FRAMES if options.smoke_test else TEST_FRAMES)
+    if options.test_frames < 3:
+        raise ValueError(f"--test-frames must be at least 3, two to foretell the next from, got {options.test_frames}")
+    return clips(source, "test", options.num_test, options.test_frames)
 
 
 def load_judge(

@@ -28,6 +28,9 @@ from pyrodis.infer import FitSettings, History, SameClip, score_shown_frames
 from pyrodis.metrics import Score
 from pyrodis.models import AddCodes, ConcatenateCodes, NormalPixels, WhatWhereVAE
 from pyrodis.nn import (
+    BroadcastDecoder,
+    ConvDecoder,
+    ConvEncoder,
     Downsample,
     EveryFrame,
     GaussianBlur,
@@ -35,6 +38,7 @@ from pyrodis.nn import (
     OneFrame,
     OtherFrame,
     PlaceBlindEncoder,
+    PlacedDecoder,
     PooledEncoder,
     ProductFrames,
     RandomShift,
@@ -52,11 +56,10 @@ SHARED: dict[str, Any] = {
     "cure": True,
     "widths": (8, 16, 16),
     "output_bias": -3.0,
-    "batch_size": 64,
-    "learning_rate": 3e-3,
     "schedule": "cosine",
     "precision": "bf16-mixed",
     "num_test": 1200,
+    "test_frames": 10,
     "judge_frames": 200_000,
     # the report's set-up
     "losses": ("inertial", "barlow"),
@@ -64,36 +67,49 @@ SHARED: dict[str, Any] = {
     "alpha": 0.05,
     "report_what_dim": 64,
     "report_where_dim": 16,
+    "report_batch_size": 64,
+    "report_learning_rate": 3e-3,
     "report_train": 10_000,
     # the cured model
     "num_frames": 4,
-    "gap": 5,
+    "gap": 1,
+    "decoder": "placed",
+    "num_places": 2,
+    "patch_size": 28,
     "what_encoder": "blind",
     "what_frames": 0,
     "what_view": "none",
     "shift": 32,
+    "what_factor": 2,
+    "what_widths": (24, 48),
+    "what_kernel": 5,
     "where_view": "none",
     "blur": 3.0,
     "factor": 4,
     "reader": "mean",
     "combine": "concatenate",
     "feature_dim": 128,
+    "channels": 16,
     "what_dim": 64,
-    "where_dim": 8,
-    "scale": 0.15,
+    "where_dim": 4,
+    "scale": 0.2,
     "beta_what": 1.0,
-    "beta_where": 4.0,
-    "kl_cooldown": 0.5,
+    "beta_where": 1.0,
+    "kl_cooldown": 0.0,
     "same_clip": 0.0,
+    "batch_size": 16,
+    "learning_rate": 2e-3,
 }
 PRESETS: dict[str, dict[str, Any]] = {
     # Minutes on two cores.
-    "default": SHARED | {"report_steps": 500, "num_steps": 1000, "num_train": 20_000},
+    "default": SHARED | {"report_steps": 500, "num_steps": 3000, "num_train": 16_000},
     # All five values of lambda, wider networks, more steps.
     "best": SHARED
     | {
         "lambdas": LAMBDAS,
         "widths": (16, 32, 32),
+        "what_widths": (32, 64),
+        "channels": 32,
         "report_steps": 8000,
         "num_steps": 12_000,
         "num_train": 100_000,
@@ -107,7 +123,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "lambdas": LAMBDAS,
         "widths": (32, 64, 64),
         "output_bias": 0.0,
-        "learning_rate": 1e-3,
+        "report_learning_rate": 1e-3,
         "schedule": "constant",
         "precision": "32-true",
         "report_steps": 15_700,
@@ -117,6 +133,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 SMOKE: dict[str, Any] = {"widths": (2, 2, 2), "batch_size": 8, "precision": "32-true", "num_test": 120}
+SMOKE |= {"what_widths": (2, 2), "channels": 2, "report_batch_size": 8, "test_frames": 4}
 SMOKE |= {"judge_frames": 64, "lambdas": (10.0,), "report_train": 24, "report_steps": 6, "num_train": 16}
 SMOKE |= {"num_steps": 4, "feature_dim": 4, "report_what_dim": 4, "report_where_dim": 2, "what_dim": 4, "where_dim": 2}
 
@@ -156,11 +173,10 @@ def make_parser() -> argparse.ArgumentParser:
     )
     option("--cure", action=argparse.BooleanOptionalAction, help="whether to train the cured model (default: yes)")
     option("--num-test", type=int, help=f"test clips (default: {preset['num_test']})")
+    option("--test-frames", type=int, help=f"frames of a test clip (default: {preset['test_frames']})")
     option("--judge-frames", type=int, help=f"frames that the judge is trained on (default: {preset['judge_frames']})")
-    option("--widths", type=int, nargs="+", help="channels of the encoders' blocks (default: 8 16 16)")
+    option("--widths", type=int, nargs="+", help="channels of the report's blocks (default: 8 16 16)")
     option("--output-bias", type=float, help=f"logit of a pixel at the start (default: {preset['output_bias']})")
-    option("--batch-size", type=int, help=f"clips a step (default: {preset['batch_size']})")
-    option("--learning-rate", type=float, help=f"highest step size of Adam (default: {preset['learning_rate']})")
     option("--schedule", choices=("cosine", "constant"), help=f"of the step size (default: {preset['schedule']})")
     option("--precision", choices=("bf16-mixed", "32-true"), help=f"of the networks (default: {preset['precision']})")
     add_report_options(parser.add_argument_group("the report's set-up").add_argument, preset)
@@ -175,6 +191,9 @@ def add_report_options(option: Any, preset: dict[str, Any]) -> None:
     option("--alpha", type=float, help=f"weight of redundancy in Barlow Twins (default: {preset['alpha']})")
     option("--report-what-dim", type=int, help=f"size of what (default: {preset['report_what_dim']})")
     option("--report-where-dim", type=int, help=f"size of where (default: {preset['report_where_dim']})")
+    option("--report-batch-size", type=int, help=f"clips a step (default: {preset['report_batch_size']})")
+    rate = preset["report_learning_rate"]
+    option("--report-learning-rate", type=float, help=f"highest step size of Adam (default: {rate})")
     option("--report-steps", type=int, help=f"optimizer steps (default: {preset['report_steps']})")
     option("--report-train", type=int, help=f"pairs of frames to train on (default: {preset['report_train']})")
 
@@ -182,16 +201,38 @@ def add_report_options(option: Any, preset: dict[str, Any]) -> None:
 def add_cure_options(option: Any, preset: dict[str, Any]) -> None:
     option("--num-frames", type=int, help=f"frames of a training clip (default: {preset['num_frames']})")
     option("--gap", type=int, help=f"from one to the next, in frames of Moving MNIST (default: {preset['gap']})")
+    option(
+        "--decoder",
+        choices=DECODERS,
+        help="placed: patches drawn from what, put at places read off where; broadcast, conv, upsample: networks that "
+        "have to learn it, on coordinates, doubling a small image, the report's (default: placed)",
+    )
+    option("--num-places", type=int, help=f"patches of a placed frame (default: {preset['num_places']}, one a digit)")
+    option("--patch-size", type=int, help=f"side of a patch in pixels (default: {preset['patch_size']})")
     option("--what-encoder", choices=("blind", "pooled"), help="blind to place, or the report's (default: blind)")
     option("--what-frames", type=int, help="random frames that what is read off, 0 for all (default: 0)")
     option("--what-view", choices=("none", "shift"), help="shift: frames moved at random, in a circle (default: none)")
     option("--shift", type=int, help=f"most pixels of a shift (default: {preset['shift']})")
+    option(
+        "--what-factor",
+        type=int,
+        help=f"side of a block that what sees as one pixel (default: {preset['what_factor']})",
+    )
+    option("--what-widths", type=int, nargs="+", help="channels of the blind encoder's blocks (default: 24 48)")
+    option(
+        "--what-kernel",
+        type=int,
+        help=f"side of its windows; 3 sees parts of a digit (default: {preset['what_kernel']})",
+    )
     option("--where-view", choices=("none", "blur", "down"), help="without detail, or of fewer pixels (default: none)")
     option("--blur", type=float, help=f"deviation of the blur in pixels (default: {preset['blur']})")
     option("--factor", type=int, help=f"side of a block that becomes one pixel (default: {preset['factor']})")
     option("--reader", choices=READERS, help="how frames speak for what (default: mean)")
     option("--combine", choices=("concatenate", "add"), help="add: codes of one size, summed (default: concatenate)")
     option("--feature-dim", type=int, help=f"features of the blind encoder (default: {preset['feature_dim']})")
+    option(
+        "--channels", type=int, help=f"of encoder of where and decoder at their largest (default: {preset['channels']})"
+    )
     option("--what-dim", type=int, help=f"size of what (default: {preset['what_dim']})")
     option("--where-dim", type=int, help=f"size of where (default: {preset['where_dim']})")
     option("--scale", type=float, help=f"deviation of a pixel (default: {preset['scale']})")
@@ -204,6 +245,8 @@ def add_cure_options(option: Any, preset: dict[str, Any]) -> None:
         help="epochs over which the KL weight of where falls from 10,000 times its value, so that what speaks first "
         f"(default: {preset['kl_cooldown']})",
     )
+    option("--batch-size", type=int, help=f"clips a step (default: {preset['batch_size']})")
+    option("--learning-rate", type=float, help=f"highest step size of Adam (default: {preset['learning_rate']})")
     option(
         "--same-clip",
         type=float,
@@ -237,19 +280,29 @@ def make_settings(options: argparse.Namespace) -> list[Setting]:
 def check_options(options: argparse.Namespace) -> None:
     if not all(math.isfinite(value) and value > 0 for value in options.lambdas):
         raise ValueError(f"--lambdas must be finite numbers above 0, got {[*options.lambdas]}")
-    for name in ("batch_size", "num_frames", "gap", "factor", "num_steps", "report_steps", "num_train", "report_train"):
+    for name in COUNTS:
         if getattr(options, name) < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(options, name)}")
     if "barlow" in options.losses:
         for name, num in (("--report-train", options.report_train), ("validation", num_validation(options))):
-            if num % options.batch_size == 1 or options.batch_size == 1:
+            size = options.report_batch_size
+            if num % size == 1 or size == 1:
                 raise ValueError(
-                    f"Barlow Twins needs two clips in every batch, got {num} of {name} in batches of "
-                    f"{options.batch_size}, which leave one alone; take another --batch-size or number"
+                    f"Barlow Twins needs two clips in every batch, got {num} of {name} in batches of {size}, which "
+                    "leave one alone; take another --report-batch-size or number"
                 )
+    if options.cure:
+        check_cure(options)
+
+
+def check_cure(options: argparse.Namespace) -> None:
     height = ww.FRAME[1]
-    if options.where_view == "down" and height % options.factor:
-        raise ValueError(f"--factor must divide {height}, the height of a frame, got {options.factor}")
+    for name in ("what_factor", *(["factor"] if options.where_view == "down" else [])):
+        value = getattr(options, name)
+        if height % value:
+            raise ValueError(f"--{name.replace('_', '-')} must divide {height}, the height of a frame, got {value}")
+    if options.decoder == "placed" and options.combine == "add":
+        raise ValueError("--combine add leaves no what apart from where to place; take --decoder upsample beside it")
     if not 0 <= options.what_frames <= options.num_frames:
         raise ValueError(
             f"--what-frames must be at most --num-frames {options.num_frames}, got {options.what_frames}; 0 is all"
@@ -258,6 +311,10 @@ def check_options(options: argparse.Namespace) -> None:
         raise ValueError("--reader other needs the code of every frame of two or more; leave --what-frames out")
     if options.same_clip and options.num_frames < 2:
         raise ValueError(f"--same-clip needs --num-frames of at least 2, got {options.num_frames}")
+
+
+COUNTS = ("report_batch_size", "report_steps", "report_train", "batch_size", "num_frames", "gap", "what_factor")
+COUNTS += ("factor", "num_steps", "num_train")
 
 
 def num_validation(options: argparse.Namespace) -> int:
@@ -288,24 +345,51 @@ def make_report(options: argparse.Namespace) -> tuple[WhatWhereVAE, DeltaWhatWhe
     return model, DeltaWhatWhereGuide(*encoders, what_dim, where_dim, what_reader=EveryFrame())
 
 
-def make_where(options: argparse.Namespace) -> tuple[nn.Module | None, PooledEncoder]:
+def make_where(options: argparse.Namespace) -> tuple[nn.Module | None, nn.Module]:
     """The view of where, and the encoder of what it shows."""
     channels, height, width = ww.FRAME
     if options.where_view == "down":
         small = (channels, height // options.factor, width // options.factor)
-        return Downsample(options.factor, restore=False), PooledEncoder(small, tuple(options.widths))
+        return Downsample(options.factor, restore=False), ConvEncoder(small, options.feature_dim, options.channels)
     view = GaussianBlur(options.blur) if options.where_view == "blur" else None
-    return view, PooledEncoder(ww.FRAME, tuple(options.widths))
+    return view, ConvEncoder(ww.FRAME, options.feature_dim, options.channels)
 
 
 def make_what(options: argparse.Namespace) -> tuple[nn.Module | None, nn.Module]:
     """The view of what, and the encoder of what it shows."""
+    channels, height, width = ww.FRAME
     views: list[nn.Module] = [SubsetFrames(options.what_frames)] if options.what_frames else []
     views += [RandomShift(options.shift, per_frame=True, circular=True)] if options.what_view == "shift" else []
+    views += [Downsample(options.what_factor, restore=False)] if options.what_factor > 1 else []
     view = nn.Sequential(*views) if len(views) > 1 else views[0] if views else None
+    small = (channels, height // options.what_factor, width // options.what_factor)
     if options.what_encoder == "blind":
-        return view, PlaceBlindEncoder(ww.FRAME, options.feature_dim, tuple(options.widths))
-    return view, PooledEncoder(ww.FRAME, tuple(options.widths))
+        return view, PlaceBlindEncoder(small, options.feature_dim, tuple(options.what_widths), options.what_kernel)
+    return view, PooledEncoder(small, tuple(options.widths))
+
+
+def placed(options: argparse.Namespace, code_dim: int) -> PlacedDecoder:
+    """Draws patches, and puts them somewhere; as many channels on the way as a convolutional one has."""
+    widths = (4 * options.channels, 2 * options.channels)
+    sizes = (ww.FRAME, options.num_places, options.patch_size, widths)
+    return PlacedDecoder(options.what_dim, code_dim - options.what_dim, *sizes)
+
+
+DECODERS: dict[str, Any] = {
+    "placed": placed,
+    "broadcast": lambda options, code_dim: BroadcastDecoder(
+        code_dim, ww.FRAME, 2 * options.channels, 3, ww.FRAME[1] // 2, options.output_bias
+    ),
+    "conv": lambda options, code_dim: ConvDecoder(
+        code_dim, ww.FRAME, options.channels, output_bias=options.output_bias
+    ),
+    "upsample": lambda options, code_dim: UpsampleDecoder(
+        code_dim,
+        ww.FRAME,
+        (4 * options.channels, 2 * options.channels, options.channels),
+        output_bias=options.output_bias,
+    ),
+}
 
 
 def make_cure(options: argparse.Namespace) -> tuple[WhatWhereVAE, WhatWhereGuide]:
@@ -313,8 +397,7 @@ def make_cure(options: argparse.Namespace) -> tuple[WhatWhereVAE, WhatWhereGuide
     torch.manual_seed(options.seed)
     what_dim, where_dim = options.what_dim, options.where_dim
     combine = AddCodes() if options.combine == "add" else ConcatenateCodes()
-    code_dim = what_dim if options.combine == "add" else what_dim + where_dim
-    decoder = UpsampleDecoder(code_dim, ww.FRAME, tuple(options.widths)[::-1], output_bias=options.output_bias)
+    decoder = DECODERS[options.decoder](options, what_dim if options.combine == "add" else what_dim + where_dim)
     likelihood, per_frame = NormalPixels(options.scale), options.reader == "other"
     model = WhatWhereVAE(decoder, likelihood, what_dim, where_dim, options.num_frames, per_frame, combine)
     (what_view, what_encoder), (where_view, where_encoder) = make_what(options), make_where(options)
@@ -363,11 +446,12 @@ def kl_weights(options: argparse.Namespace, setting: Setting) -> dict[str, float
 def make_fit_settings(options: argparse.Namespace, setting: Setting, data: Any) -> FitSettings:
     cure = setting.loss == CURE
     num_steps = options.num_steps if cure else options.report_steps
+    batch_size = options.batch_size if cure else options.report_batch_size
     return FitSettings(
-        num_epochs=math.ceil(num_steps / math.ceil(len(data) / options.batch_size)),
+        num_epochs=math.ceil(num_steps / math.ceil(len(data) / batch_size)),
         max_steps=num_steps,
-        batch_size=options.batch_size,
-        learning_rate=options.learning_rate,
+        batch_size=batch_size,
+        learning_rate=options.learning_rate if cure else options.report_learning_rate,
         schedule=options.schedule,
         kl_weights=kl_weights(options, setting),
         kl_cooldown_epochs={"where": options.kl_cooldown} if cure and options.kl_cooldown else {},
@@ -450,7 +534,8 @@ def say_hours(options: argparse.Namespace, settings: list[Setting], source: Item
     for setting in settings:
         data = load_clips(options, setting, source)["train"]
         model, guide = to_train(options, setting, make_pair(options, setting))
-        x, start = ww.first_clips(data, options.batch_size), time.perf_counter()
+        size = options.batch_size if setting.loss == CURE else options.report_batch_size
+        x, start = ww.first_clips(data, size), time.perf_counter()
         pyrodis.NamedELBO()(model, guide)(x).backward()
         num_steps = options.num_steps if setting.loss == CURE else options.report_steps
         seconds += (time.perf_counter() - start) * num_steps

@@ -17,6 +17,7 @@ import torch
 import pyrodis
 from pyrodis.infer import History, score_shown_frames
 from pyrodis.infer.penalties import innermost
+from pyrodis.nn import BroadcastDecoder, ConvDecoder, PlacedDecoder, UpsampleDecoder
 from pyrodis.regularizers import barlow_twins, inertial_loss, pixel_error
 from tests.test_examples import load_example, parse, run
 
@@ -82,7 +83,7 @@ def test_runs_of_the_sweep(example: ModuleType) -> None:
     options = example.make_parser().parse_args(["--preset", "paper"])
     example.apply_preset(options)
     assert [setting.name for setting in example.make_settings(options)][-1] == "barlow-10"
-    assert options.report_steps == 100 * math.ceil(options.report_train / options.batch_size)
+    assert options.report_steps == 100 * math.ceil(options.report_train / options.report_batch_size)
 
 
 def test_both_losses_begin_with_the_same_weights(example: ModuleType) -> None:
@@ -100,7 +101,10 @@ CURES: dict[str, tuple[str, ...]] = {
     "views": ("--what-view", "shift", "--where-view", "down", "--what-frames", "2", "--reader", "product"),
     "blur": ("--where-view", "blur", "--what-encoder", "pooled", "--reader", "one"),
     "other": ("--reader", "other", "--same-clip", "2"),
-    "add": ("--combine", "add", "--where-dim", "4", "--num-frames", "1"),
+    "add": ("--combine", "add", "--where-dim", "4", "--num-frames", "1", "--decoder", "upsample"),
+    "broadcast": ("--decoder", "broadcast", "--what-factor", "1"),
+    "conv": ("--decoder", "conv", "--what-kernel", "3"),
+    "three places": ("--num-places", "3", "--patch-size", "32"),
 }
 
 
@@ -121,7 +125,7 @@ def test_every_cure_can_be_trained(example: ModuleType, arguments: tuple[str, ..
 
 def test_adding_codes_needs_one_size(example: ModuleType) -> None:
     with pytest.raises(ValueError, match="must be one size for codes that are added, got 4 and 2"):
-        example.make_cure(parse(example, "--combine", "add"))
+        example.make_cure(parse(example, "--combine", "add", "--decoder", "upsample"))
 
 
 @pytest.mark.parametrize(
@@ -131,12 +135,14 @@ def test_adding_codes_needs_one_size(example: ModuleType) -> None:
         (("--lambdas", "1", "1.00000001"), "--lambdas must differ in six digits"),
         (("--losses", "--no-cure"), "leave nothing to train; leave one of them out"),
         (
-            ("--batch-size", "1"),
+            ("--report-batch-size", "1"),
             "Barlow Twins needs two clips in every batch, got 24 of --report-train in batches of 1",
         ),
         (("--report-train", "25"), "got 25 of --report-train in batches of 8, which leave one alone"),
         (("--num-frames", "0"), "--num-frames must be at least 1, got 0"),
         (("--where-view", "down", "--factor", "3"), "--factor must divide 64, the height of a frame, got 3"),
+        (("--what-factor", "3"), "--what-factor must divide 64, the height of a frame, got 3"),
+        (("--combine", "add"), "--combine add leaves no what apart from where to place; take --decoder upsample"),
         (("--what-frames", "5"), "--what-frames must be at most --num-frames 4, got 5; 0 is all"),
         (("--reader", "other", "--what-frames", "2"), "--reader other needs the code of every frame of two or more"),
         (("--same-clip", "1", "--num-frames", "1"), "--same-clip needs --num-frames of at least 2, got 1"),
@@ -145,6 +151,21 @@ def test_adding_codes_needs_one_size(example: ModuleType) -> None:
 def test_bad_command_lines(example: ModuleType, arguments: tuple[str, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         example.make_settings(parse(example, *arguments))
+
+
+def test_the_cure_is_placed_unless_told_otherwise(example: ModuleType) -> None:
+    model, guide = example.make_cure(parse(example))
+    assert isinstance(model.decoder, PlacedDecoder)
+    assert (model.decoder.num_places, model.decoder.what_dim, model.decoder.where_dim) == (2, 4, 2)
+    assert guide.what_encoder.frame_shape == (1, 32, 32)
+    for name, kind in (("broadcast", BroadcastDecoder), ("conv", ConvDecoder), ("upsample", UpsampleDecoder)):
+        assert isinstance(example.make_cure(parse(example, "--decoder", name))[0].decoder, kind)
+
+
+def test_short_test_clips_are_refused_before_training(example: ModuleType) -> None:
+    options = parse(example, "--test-frames", "2")
+    with pytest.raises(ValueError, match="--test-frames must be at least 3, two to foretell the next from, got 2"):
+        example.ww.load_test(options, example.ww.load_source(options))
 
 
 def test_few_test_clips_are_refused_before_training(example: ModuleType) -> None:

@@ -63,19 +63,28 @@ CURES = {"cure": Experiment("**the cured model**", CURE, ("cure",))}
 
 # Every line of the ablation: in words, and the options that it adds to the command of the cure.
 CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "broadcast": ("without placing: broadcast decoder", ("--decoder", "broadcast")),
+    "conv": ("without placing: transposed convolutions", ("--decoder", "conv")),
+    "shift": ("what from frames that are shifted at random besides", ("--what-view", "shift")),
+    "far": ("every fifth frame, eight of them", ("--gap", "5", "--num-frames", "8", "--batch-size", "8")),
+    "product": ("surer frames say more of what", ("--reader", "product")),
+    "small-field": ("what from windows of 16 pixels, parts of a digit", ("--what-kernel", "3")),
     "pooled": ("what from the report's encoder, which knows places", ("--what-encoder", "pooled")),
     "pooled-shift": (
         "the same, on frames that are shifted at random",
         ("--what-encoder", "pooled", "--what-view", "shift"),
     ),
-    "plain-kl": ("where at KL weight 1", ("--beta-where", "1")),
+    "dear-where": ("where at KL weight 4", ("--beta-where", "4")),
     "one-frame": ("clips of one frame", ("--num-frames", "1")),
-    "no-cooldown": ("where speaks from the start", ("--kl-cooldown", "0")),
+    "cooldown": ("where silent at first", ("--kl-cooldown", "0.5")),
     "other": ("every frame decoded from the what of another", ("--reader", "other")),
     "blur": ("where from blurred frames", ("--where-view", "blur")),
     "down": ("where from frames of a sixteenth of the pixels", ("--where-view", "down")),
     "same-clip": ("a discriminator that recognizes clips by where", ("--same-clip", "100")),
-    "add": ("codes of one size, added (equation 1)", ("--combine", "add", "--what-dim", "64", "--where-dim", "64")),
+    "add": (
+        "codes of one size, added (equation 1), the report's decoder",
+        ("--combine", "add", "--what-dim", "64", "--where-dim", "64", "--decoder", "upsample"),
+    ),
 }
 ABLATION = {
     f"cure-{name}": Experiment(words, (*CURE, *options), ("cure",), range(1))
