@@ -107,10 +107,10 @@ OVERFITTING = {
         "Barlow Twins, 100,480 pairs", (*report("barlow", HIGHEST), *LONG, *MORE), (f"barlow-{HIGHEST}",), range(1)
     ),
     "overfit-cure": Experiment(
-        "the cured model, 10,000 clips", (*CURE, "--num-train", "10000", "--num-steps", "4710"), ("cure",), range(1)
+        "the cured model, 10,000 clips", (*CURE, "--num-train", "10000", "--num-steps", "18840"), ("cure",), range(1)
     ),
     "overfit-cure-more": Experiment(
-        "the cured model, 100,480 clips", (*CURE, "--num-train", "100480", "--num-steps", "4710"), ("cure",), range(1)
+        "the cured model, 100,480 clips", (*CURE, "--num-train", "100480", "--num-steps", "18840"), ("cure",), range(1)
     ),
 }
 EXPERIMENTS = {**REPORT, **CURES, **ABLATION, **OVERFITTING}

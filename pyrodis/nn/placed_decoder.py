@@ -147,7 +147,7 @@ class PlacedDecoder(nn.Module):
                 f"codes must have shape (..., what_dim + where_dim) = (..., {self.what_dim} + {self.where_dim}), got "
                 f"{tuple(codes.shape)}; put what and where side by side, in this order"
             )
-        check_frame_dtype("codes", codes, self.place_layers[0].weight)
+        check_frame_dtype("codes", codes, next(self.parameters()))
         what, where = codes.split((self.what_dim, self.where_dim), dim=-1)
         return _overlay(self.patches(what), self.places(where), self.frame_shape[1:])
 
