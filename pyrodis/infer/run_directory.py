@@ -249,6 +249,9 @@ def read_config(path: Path | str) -> dict[str, Any]:
 def find_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, object, object]]:
     """Return which settings of two runs differ, versions and what cannot change a result left out.
 
+    An empty list or mapping is as one that is missing: a setting that a run was written without, since it did not
+    exist yet, and that is empty by default does not keep that run from being resumed.
+
     Args:
         old: One configuration.
         new: The other.
@@ -269,4 +272,4 @@ def find_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tup
 def _flatten(name: str, value: object) -> dict[str, object]:
     if isinstance(value, Mapping):
         return {k: v for key, item in value.items() for k, v in _flatten(f"{name}.{key}", item).items()}
-    return {name: value}
+    return {} if value in ([], ()) else {name: value}

@@ -47,6 +47,13 @@ def test_many_differences_are_counted() -> None:
         directory._check_same(old, new, resume=True)
 
 
+def test_a_setting_that_did_not_exist_is_as_one_that_is_empty() -> None:
+    old, new = ({"training": {"seed": 0} | rest} for rest in ({}, {"inputs": [], "kl_weights": {}}))
+    assert find_differences(old, new) == find_differences(new, old) == []
+    given = {"training": {"seed": 0, "inputs": ["present"]}}
+    assert find_differences(new, given) == [("training.inputs", None, ["present"])]
+
+
 def test_versions_are_recorded_and_not_compared() -> None:
     old = config()
     new = config() | {"versions": {"torch": "9.9"}}
