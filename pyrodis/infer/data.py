@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Sequence, Sized
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-__all__ = ["as_dataset", "check_inputs", "describe_data", "stack_frames", "stack_items"]
+from pyrodis.infer.penalties import innermost
+
+__all__ = ["as_dataset", "check_inputs", "check_takes", "describe_data", "stack_frames", "stack_items"]
 
 
 class FrameTensor(Dataset[dict[str, Tensor]]):
@@ -125,6 +128,35 @@ def check_inputs(data: Dataset[Any], name: str, inputs: Sequence[str]) -> None:
         if not isinstance(item.get(key), Tensor):
             raise ValueError(
                 f"items of {name} must hold a tensor {key!r}, as inputs asks for it, got {', '.join(item)}; "
+                "see FitSettings"
+            )
+
+
+def check_takes(name: str, program: nn.Module, inputs: Sequence[str]) -> None:
+    """Refuse a program that has no arguments for what it is to be given beside frames.
+
+    Args:
+        name: What to call the program in an error.
+        program: A model or a guide, wrapped or not.
+        inputs: Names of the arguments.
+
+    Raises:
+        ValueError: Its forward does not take one of them.
+
+    Example:
+        >>> check_takes("model", nn.Identity(), ("present",))
+        Traceback (most recent call last):
+            ...
+        ValueError: model must take 'present', as inputs asks for it, but Identity.forward does not; see FitSettings
+    """
+    program = innermost(program)
+    parameters = inspect.signature(program.forward).parameters
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    for key in inputs:
+        if key not in parameters:
+            raise ValueError(
+                f"{name} must take {key!r}, as inputs asks for it, but {type(program).__name__}.forward does not; "
                 "see FitSettings"
             )
 

@@ -54,12 +54,13 @@ class ShownFrames(nn.Module):
         self.program = program
         self.shown = shown
 
-    def forward(self, x: torch.Tensor | None = None, batch_size: int | None = None) -> Any:
+    def forward(self, x: torch.Tensor | None = None, batch_size: int | None = None, **inputs: Any) -> Any:
         """Run the model; without clips nothing is hidden.
 
         Args:
             x: Clips (B, T, C, H, W), or None.
             batch_size: B, if there is no x.
+            inputs: Passed on: what else the model is given, see `FitSettings`.
 
         Returns:
             What the model returns.
@@ -69,10 +70,10 @@ class ShownFrames(nn.Module):
             ValueError: If it has another shape than (T) or (B, T), or hides all frames of a clip.
         """
         if x is None:
-            return self.program(batch_size=batch_size)
+            return self.program(batch_size=batch_size, **inputs)
         shown: Any = self.shown if isinstance(self.shown, torch.Tensor) else self.shown(x)
         with _MaskFrames(check_shown(shown, x).to(x.device)):
-            return self.program(x)
+            return self.program(x, **inputs)
 
 
 def score_shown_frames(model: nn.Module, shown: Shown) -> ShownFrames:

@@ -55,7 +55,9 @@ class FitSettings:
         num_workers: Processes that load data; 0 loads in the training process.
         checkpoint_minutes: Longest time between two saves of the last checkpoint, inside an epoch too.
         inputs: Names of what items of the data hold beside "x" that model and guide are to be given as keyword
-            arguments, such as ``("present",)`` for `ParallelVAE`: tensors that stack to a batch.
+            arguments, such as ``("present",)`` for `ParallelVAE`: tensors that stack to a batch. Training and its
+            validation alone give them: queries and `compare_guides` run both programs without, so let them have
+            defaults.
         slow_learning: How components (see `ParallelVAE`) learn slower by their KL; None where all learn at one rate.
 
     Raises:

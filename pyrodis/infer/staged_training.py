@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from pyrodis.infer.checkpoint import RunState, collect_weights, save_weights, write_checkpoint
-from pyrodis.infer.data import as_dataset, describe_data
+from pyrodis.infer.data import as_dataset, check_inputs, check_takes, describe_data
 from pyrodis.infer.describe import describe
 from pyrodis.infer.freezing import count_components, frozen_components
 from pyrodis.infer.history import History
@@ -102,7 +102,9 @@ def fit_stages(
     if (resume or overwrite) and output is None:
         raise ValueError("resume and overwrite need a run directory, got output=None; give output=DIR")
     _check_stages(model, guide, stages)
-    found = _load(stages, data)
+    for name, program in (("model", model), ("guide", guide)):
+        check_takes(name, program, settings.inputs)
+    found = _load(stages, data, settings.inputs)
     if settings.patience is not None and found[stages[0].items][1] is None:
         raise ValueError(f"patience needs validation data, got patience={settings.patience} and no validation data")
     directory = None if output is None else RunDirectory(output)
@@ -173,7 +175,7 @@ def _check_stage(model: nn.Module, guide: nn.Module, stage: Stage, count: int) -
             raise ValueError(f"stage {stage.name!r} has no parameter to train; unfreeze its components")
 
 
-def _load(stages: Sequence[Stage], data: StageData) -> dict[tuple[Item, ...], _Pair]:
+def _load(stages: Sequence[Stage], data: StageData, inputs: Sequence[str]) -> dict[tuple[Item, ...], _Pair]:
     """Data of every set of items in the schedule, looked at before any training."""
     found: dict[tuple[Item, ...], _Pair] = {}
     for stage in stages:
@@ -191,12 +193,19 @@ def _load(stages: Sequence[Stage], data: StageData) -> dict[tuple[Item, ...], _P
                 f"data must return a pair of training and validation data (or None), got {type(pair).__name__} for the "
                 f"items {stage.items}"
             )
-        train = as_dataset(pair[0], f"training data of stage {stage.name!r}")
-        validation = None if pair[1] is None else as_dataset(pair[1], f"validation data of stage {stage.name!r}")
-        found[stage.items] = train, validation
+        found[stage.items] = (
+            _checked(pair[0], f"training data of stage {stage.name!r}", inputs),
+            None if pair[1] is None else _checked(pair[1], f"validation data of stage {stage.name!r}", inputs),
+        )
     if len({validation is None for _, validation in found.values()}) > 1:
         raise ValueError("data must give validation data for all stages or for none, got some without")
     return found
+
+
+def _checked(data: Any, name: str, inputs: Sequence[str]) -> Dataset[Any]:
+    dataset = as_dataset(data, name)
+    check_inputs(dataset, name, inputs)
+    return dataset
 
 
 def _claim(

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from pyrodis.infer.checkpoint import RunState, load_weights, read_checkpoint, save_weights
-from pyrodis.infer.data import as_dataset, check_inputs, describe_data, stack_items
+from pyrodis.infer.data import as_dataset, check_inputs, check_takes, describe_data, stack_items
 from pyrodis.infer.describe import describe
 from pyrodis.infer.freezing import count_components
 from pyrodis.infer.history import History
@@ -135,6 +135,8 @@ def _check_ready(model: nn.Module, guide: nn.Module, train: Dataset[Any], settin
     if settings.slow_learning is not None:
         count_components(model, guide)
     _uses_cuda(settings)
+    for name, program in (("model", model), ("guide", guide)):
+        check_takes(name, program, settings.inputs)
     _check_sites(settings, find_latent_sites(guide, *_first_item(train, guide, settings)))
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyro
 import pytest
 import torch
 
 import pyrodis
 from pyrodis.datasets import FlatScenes, PresentTypes
 from pyrodis.guides import ParallelGuide
-from pyrodis.infer import FitSettings
+from pyrodis.infer import FitSettings, fit_stages, individual_stages, score_shown_frames
 from pyrodis.models import MaskedNormal, MixturePixels, ParallelVAE
 from pyrodis.nn import StridedDecoder, StridedEncoder
 from pyrodis.regularizers import silence_penalty
@@ -46,7 +47,6 @@ def test_an_image_with_two_of_three_is_that_of_a_model_of_the_two() -> None:
     few = ParallelVAE([model.decoders[0], model.decoders[2]], MixturePixels(), 2)
     z, x = torch.randn(3, 5, 2), torch.rand(5, 1, 3, 64, 64)
     present = torch.tensor([[True, False, True]] * 5)
-    import pyro
 
     def log_prob(program: torch.nn.Module, code: torch.Tensor, **given: torch.Tensor) -> torch.Tensor:
         with pyro.poutine.trace() as trace, pyro.poutine.condition(data={"z": code}):
@@ -60,8 +60,6 @@ def test_an_image_with_two_of_three_is_that_of_a_model_of_the_two() -> None:
 def test_an_image_of_nothing_is_shared_by_all() -> None:
     model, _ = pair()
     z = torch.randn(3, 1, 2)
-    import pyro
-
     with pyro.poutine.condition(data={"z": z}):
         model.eval()
         nothing = model(batch_size=1, present=torch.zeros(1, 3, dtype=torch.bool))["masks"]
@@ -91,6 +89,60 @@ def test_fit_hands_inputs_to_both_programs(tmp_path: Path) -> None:
         assert row["validation_total"] == pytest.approx(parts, rel=1e-6)
         weighted[weight] = row["train_silence"]
     assert weighted[3.0] == pytest.approx(3 * weighted[1.0], rel=0.01)  # of two steps, the first from the same weights
+
+
+class Lit(torch.nn.Module):
+    """Frames as bright as an input says."""
+
+    def forward(
+        self, x: torch.Tensor | None = None, batch_size: int | None = None, light: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        num = batch_size if x is None else len(x)
+        loc = torch.zeros(num, 2, 1, 4, 4) if light is None else light.view(-1, 1, 1, 1, 1).expand(num, 2, 1, 4, 4)
+        with pyro.plate("data", num, dim=-1):
+            pyro.sample("x", pyro.distributions.Normal(loc, 1.0).to_event(4), obs=x)
+        return {"reconstruction": loc}
+
+
+def test_a_model_of_shown_frames_is_given_inputs() -> None:
+    shown, light = score_shown_frames(Lit(), torch.tensor([True, False])), torch.tensor([0.2, 0.7])
+    for given in ({"x": torch.rand(2, 2, 1, 4, 4)}, {"batch_size": 2}):
+        assert torch.equal(shown(**given, light=light)["reconstruction"][:, 0, 0, 0, 0], light)
+
+
+class Deaf(ParallelVAE):
+    """A model that takes frames alone."""
+
+    def forward(self, x: torch.Tensor | None = None, batch_size: int | None = None) -> dict[str, torch.Tensor]:  # type: ignore[override]
+        return super().forward(x, batch_size)
+
+
+def test_programs_that_take_no_inputs_are_refused_before_a_run_is_removed(tmp_path: Path) -> None:
+    (model, guide), scenes = pair(), PresentTypes(FlatScenes(num_images=4))
+    deaf = Deaf(model.decoders, MixturePixels(), 2)
+    (tmp_path / "run").mkdir()
+    sentence = "model must take 'present', as inputs asks for it, but Deaf.forward does not"
+    with pytest.raises(ValueError, match=sentence):
+        pyrodis.fit(deaf, guide, scenes, settings=SETTINGS, output=tmp_path / "run", overwrite=True)
+    with pytest.raises(ValueError, match=sentence):
+        fit_stages(deaf, guide, individual_stages(3), lambda items: (scenes, None), settings=SETTINGS)
+    assert not any((tmp_path / "run").iterdir())
+
+
+def test_stages_whose_data_lack_inputs_are_refused_before_any_training(tmp_path: Path) -> None:
+    model, guide = pair()
+    labeled, bare = PresentTypes(FlatScenes(num_images=4)), FlatScenes(num_images=4)
+    stages, settings = individual_stages(3, num_epochs=1), SETTINGS
+    with pytest.raises(ValueError, match="items of training data of stage 'train-2' must hold a tensor 'present'"):
+        fit_stages(
+            model,
+            guide,
+            stages,
+            lambda items: (bare if len(items) == 3 else labeled, None),
+            settings=settings,
+            output=tmp_path / "run",
+        )
+    assert not (tmp_path / "run").exists()
 
 
 def test_bad_inputs() -> None:
