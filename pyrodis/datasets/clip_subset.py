@@ -13,7 +13,7 @@ Item = dict[str, torch.Tensor]
 
 
 class ClipSubset(Dataset[Item]):
-    """Some clips of a data set, with the attributes of the whole.
+    """Some clips of a data set, with the attributes of the whole that say what its items hold.
 
     Unlike `torch.utils.data.Subset` it keeps names and sizes of the factors and everything else that judges, scores and
     run directories ask of a data set; its checksum is its own, so that nothing made from it is taken for the whole's.
@@ -45,6 +45,9 @@ class ClipSubset(Dataset[Item]):
         self.seed: int = dataset.seed
         self.name: str = dataset.name
         self.split: str = dataset.split
+        for name in ("num_types", "num_slots"):  # of items with types: `PresentTypes` asks for them
+            if hasattr(dataset, name):
+                setattr(self, name, getattr(dataset, name))
         self.checksum = hashlib.sha256(f"{dataset.checksum} {self.split} {self.indices}".encode()).hexdigest()
 
     @property

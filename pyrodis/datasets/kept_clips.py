@@ -21,6 +21,10 @@ class KeptClips(Dataset[Item]):
     is asked for; all else stays as it is. A data set of 10,000 color frames of 64 x 64 pixels takes 123 MB, and its
     masks of five parts 205 MB.
 
+    Room is taken for all clips when the first one is drawn, so a data set that is drawn on demand has to be of a length
+    that memory holds. Each process that loads data draws and keeps clips of its own: load in the training process,
+    with `num_workers` 0.
+
     Args:
         dataset: A data set of clips.
 

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
+from pyrodis.ops import check_positive_int
+
 Item = dict[str, torch.Tensor]
 
 
@@ -28,7 +30,7 @@ class PresentTypes(Dataset[Item]):
         Items as those of the data set, with "present": bool (K,).
 
     Raises:
-        TypeError: If the data set does not say how many items and types there are.
+        TypeError: If the data set does not say how many items and types there are, or the number is not whole.
         ValueError: If there are not so many types.
 
     Example:
@@ -45,8 +47,8 @@ class PresentTypes(Dataset[Item]):
                 "e.g. Scenes or DigitPairs"
             )
         self.dataset = dataset
-        self.num_present: int = dataset.num_types if num_types is None else num_types
-        if not 1 <= self.num_present <= dataset.num_types:
+        self.num_present = check_positive_int("num_types", dataset.num_types if num_types is None else num_types)
+        if self.num_present > dataset.num_types:
             raise ValueError(f"num_types must be from 1 to the data set's {dataset.num_types}, got {num_types}")
 
     def __getattr__(self, name: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pyrodis.datasets import DigitPairs, FlatScenes, KeptClips, PresentTypes, ProceduralSprites
+from pyrodis.datasets import ClipSubset, DigitPairs, FlatScenes, KeptClips, PresentTypes, ProceduralSprites
 
 
 def test_says_which_types_are_there() -> None:
@@ -24,8 +24,16 @@ def test_leaves_all_else_as_it_is() -> None:
     assert set(item) == {"present", *scenes[2]}
 
 
+def test_labels_some_images_of_a_data_set() -> None:
+    pairs = DigitPairs(pairs=((None, None), (0, 0), (1, None)), num_images=3)
+    data = PresentTypes(KeptClips(ClipSubset(pairs, [2, 1])), 2)
+    assert [data[i]["present"].tolist() for i in range(2)] == [[False, True], [True, False]]
+
+
 def test_bad_input() -> None:
     with pytest.raises(TypeError, match=r"dataset must be one of items with types, .* got ProceduralSprites"):
         PresentTypes(ProceduralSprites(split="test"))
     with pytest.raises(ValueError, match="num_types must be from 1 to the data set's 3, got 4"):
         PresentTypes(FlatScenes(num_images=4), 4)
+    with pytest.raises(TypeError, match="num_types must be a positive whole number, got '2'"):
+        PresentTypes(FlatScenes(num_images=4), "2")  # type: ignore[arg-type]
