@@ -111,7 +111,7 @@ class WhatWhereVAE(nn.Module):
         x: (B, T, C, H, W) in [0, 1].
 
     Raises:
-        TypeError: If a size is not an int or x is not a floating-point tensor.
+        TypeError: If a size is not an int, `combine` is no module, or x is not a floating-point tensor.
         ValueError: If a size is not positive or does not fit decoder and `combine`, or x has another shape, or neither
             x nor batch_size is given.
 
@@ -148,6 +148,8 @@ class WhatWhereVAE(nn.Module):
         if not isinstance(what_per_frame, bool):
             raise TypeError(f"what_per_frame must be True or False, got {what_per_frame!r}")
         self.what_per_frame = what_per_frame
+        if combine is not None and not isinstance(combine, nn.Module):
+            raise TypeError(f"combine must be a module such as ConcatenateCodes() or None, got {combine!r}")
         self.combine = ConcatenateCodes() if combine is None else combine
         with torch.no_grad():
             joined = self.combine(torch.zeros(1, what_dim), torch.zeros(1, where_dim))

@@ -259,6 +259,7 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "decoder of sums": (lambda: model_of(what_dim=D, combine=AddCodes()), ValueError, r"joined codes = 2, got 5"),
     "sizes to add": (lambda: model_of(combine=AddCodes()), ValueError, "must be one size for codes that are added"),
     "flag": (lambda: model_of("yes"), TypeError, "what_per_frame must be True or False, got 'yes'"),
+    "no module to join": (lambda: model_of(combine=torch.add), TypeError, "combine must be a module such as Conc"),
     "size": (lambda: guide_of(what_dim=0), ValueError, "what_dim must be a positive whole number, got 0"),
     "nothing to draw": (lambda: model_of()(), ValueError, "pass clips x, or batch_size"),
     "images": (lambda: guide_of()(X[:, 0]), ValueError, r"x must have shape \(B, T, C, H, W\)"),
