@@ -55,6 +55,15 @@ def test_a_stage_moves_its_component_alone(names: dict[str, Any]) -> None:
     assert names["kl"].shape == (4, 3)
 
 
+def test_labels_keep_components_from_pixels_and_put_a_price_on_what_they_say(names: dict[str, Any]) -> None:
+    assert names["labeled_history"].column("train_silence")[0] > 0
+    present = names["labeled"][0]["present"]
+    x = names["labeled"][0]["x"].unsqueeze(0)
+    assert 0 < int(present.sum()) < 3
+    seen = names["model"](x, present=present.unsqueeze(0))["masks"].sum((0, 2, 3)) > 0
+    assert torch.equal(seen, present)
+
+
 def test_types_and_instances_differ(names: dict[str, Any]) -> None:
     assert (names["by_instance"], names["by_type"]) == (0, 1)
 
