@@ -102,7 +102,8 @@ class ParallelVAE(nn.Module):
         output, confidence = self._decode(z)
         if present is not None:
             check_present(present, batch_size, len(self.decoders))
-            confidence = confidence - ABSENT * (~present)[..., None, None]
+            absent = ~present & present.any(-1, keepdim=True)
+            confidence = confidence - ABSENT * absent[..., None, None]
         pixels = self.likelihood(output, confidence)
         observed = pixels
         if z.ndim > 3:  # leading draws are left of the components' plate, where x has a dimension of 1
