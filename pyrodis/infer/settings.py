@@ -56,8 +56,8 @@ class FitSettings:
         checkpoint_minutes: Longest time between two saves of the last checkpoint, inside an epoch too.
         inputs: Names of what items of the data hold beside "x" that model and guide are to be given as keyword
             arguments, such as ``("present",)`` for `ParallelVAE`: tensors that stack to a batch. Training and its
-            validation alone give them: queries and `compare_guides` run both programs without, so let them have
-            defaults.
+            validation alone give them: queries, `compare_guides` and penalties that run a program a second time do not,
+            so let programs do without.
         slow_learning: How components (see `ParallelVAE`) learn slower by their KL; None where all learn at one rate.
 
     Raises:
