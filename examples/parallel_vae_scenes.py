@@ -38,7 +38,7 @@ TYPES = {
 
 # What a preset sets; every value can be overridden by its own option.
 SHARED: dict[str, Any] = {
-    "schedule": "together",
+    "schedule": "labels",
     "likelihood": "mixture",
     "scale": 0.15,
     "decoder": "grid",
@@ -63,7 +63,7 @@ SHARED: dict[str, Any] = {
 }
 PRESETS: dict[str, dict[str, Any]] = {
     # Minutes on two cores.
-    "default": SHARED | {"num_train": 8_000, "num_epochs": 10},
+    "default": SHARED | {"num_train": 8_000, "num_epochs": 8},
     # More channels, more images and more passes over them.
     "best": SHARED | {"channels": 32, "num_train": 20_000, "num_epochs": 16},
     # The document's hyper-parameters; it tells neither channels nor batches nor the lengths of its stages.

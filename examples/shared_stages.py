@@ -27,7 +27,11 @@ def add_model_options(option: Any, preset: Mapping[str, Any]) -> None:
         choices=LIKELIHOODS,
         help=f"squared errors under masks, or a mixture (default: {preset['likelihood']})",
     )
-    option("--scale", type=float, help="deviation of a pixel (default: sqrt(1/2) for masked, 0.1 for mixture)")
+    option(
+        "--scale",
+        type=float,
+        help="deviation of a pixel (default: of the preset, or sqrt(1/2) for masked and 0.1 for mixture)",
+    )
     option("--beta", type=float, help=f"weight of the KL (default: {preset['beta']})")
     option("--gamma", type=float, help=f"weight of the price of confident masks (default: {preset['gamma']})")
     option("--dense-dim", type=int, help=f"size of the dense layers (default: {preset['dense_dim']})")

@@ -561,7 +561,7 @@ def test_labels_reach_both_programs_and_silence_has_its_price(name: str) -> None
     settings = example.staged.make_settings(options)
     assert settings.inputs == ("present",)
     assert settings.slow_learning is None
-    assert example.staged.make_settings(parse(example)).inputs == ()
+    assert example.staged.make_settings(parse(example, "--schedule", "individual")).inputs == ()
     load = (
         example.load_scenes(options)
         if name.endswith("scenes")
