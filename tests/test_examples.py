@@ -583,7 +583,8 @@ def test_the_stages_of_the_scenes_are_those_of_the_schedule() -> None:
         found = example.SCHEDULES[options.schedule](options)
         return [(stage.name, stage.active, stage.items, stage.num_epochs, stage.learning_rate) for stage in found]
 
-    assert [name for name, *_ in stages()] == ["train-0", "train-1", "together-1"]
+    assert [name for name, *_ in stages()] == ["labels"]
+    assert [name for name, *_ in stages("--schedule", "together")] == ["train-0", "train-1", "together-1"]
     rounds = ("--schedule", "tandem", "--num-rounds", "2")
     assert [name for name, *_ in stages(*rounds)][2:] == ["round-1-train-0", "round-1-train-1"]
     assert stages(*rounds, "--together-epochs", "3")[4:] == [("together", (0, 1), (0, 1), 3, 0.1)]
