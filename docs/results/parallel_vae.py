@@ -367,13 +367,18 @@ GOALS = (
 
 
 def goal_table() -> str:
-    """What was to be reached, and what was."""
+    """What was to be reached, and what was, where a seed has finished."""
     lines = ["| default presets | to reach | reached, mean over seeds | seeds |", "| --- | ---: | ---: | ---: |"]
+    unfinished = []
     for words, name, score, wanted in GOALS:
         results = stored(name)
         (reached,) = cells(results, [score])
-        lines.append(line(words, wanted, reached or "not finished", len(results)))
-    return "\n".join(lines)
+        if reached:
+            lines.append(line(words, wanted, reached, len(results)))
+        else:
+            unfinished.append(name)
+    missing = f"Not finished: {', '.join(dict.fromkeys(unfinished))}." if unfinished else ""
+    return "\n\n".join(filter(None, ["\n".join(lines) if len(lines) > 2 else "", missing]))
 
 
 def digit_table() -> str:

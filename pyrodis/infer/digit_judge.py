@@ -213,9 +213,9 @@ def train_digit_judge(
     """Train a judge of moving digits, or take it from the cache, and refuse one that cannot read real clips.
 
     `MovingDigits(..., num_frames=1, num_sequences=200_000)` is what to train on: independent frames, each seen once,
-    take three minutes of one core and leave nothing to overfit but the drawings of the digits. With MNIST the judge
-    reads .966 of 500 test clips of 20 frames, .896 of their frames and .968 of those with digits apart, and its centers
-    are off by 1.26 pixels, which is the floor of a centroid error. Caching and the CPU are as in `train_judge`.
+    take minutes of one core and leave nothing to overfit but the drawings of the digits. The report says how well it
+    reads real clips: its error of centers there is the floor of every centroid error. Caching and the CPU are as in
+    `train_judge`.
 
     Args:
         train: `MovingDigits` of the train split, which the judge learns from.
