@@ -175,10 +175,15 @@ def test_examples_take_the_commands_of_the_rows(parallel: ModuleType, example: s
 
 
 def test_a_rung_changes_one_part_of_the_set_up(parallel: ModuleType) -> None:
-    """Of the thesis's, or of ours where it is taken back; and all rungs see as many images but for their own budget."""
+    """Of the thesis's, or of ours where it is taken back; and all rungs see as many images but for their own budget.
+
+    A grid changes the capacity too: the number of its latents follows from it.
+    """
     thesis, ours = parallel.rung("thesis", ()), parallel.rung("ours", parallel.OURS)
     for name, change in parallel.CHANGES.items():
-        before = [option for part, options in parallel.THESIS.items() if part != change.part for option in options]
+        changed = (change.part, "capacity") if name == "grid" else (change.part,)
+        before = [option for part, options in parallel.THESIS.items() if part not in changed for option in options]
+        before += ["--channels", "16"] if name == "grid" else []
         command = parallel.rung(name, [name])
         assert command != thesis
         assert sorted(command) == sorted([*thesis[:3], *before, *change.options, *parallel.images(name)])
@@ -189,6 +194,7 @@ def test_a_rung_changes_one_part_of_the_set_up(parallel: ModuleType) -> None:
     for options in (parallel.SHORT_STAGES, parallel.LONG_STAGES):
         assert 2 * int(options[3]) * int(options[5]) == parallel.LADDER_PASSES
     assert 2 * int(parallel.TOGETHER[3]) + int(parallel.TOGETHER[5]) == parallel.LADDER_PASSES
+    assert 2 * int(parallel.LABELS[3]) == parallel.LADDER_PASSES
 
 
 def test_tables_of_parallel_vaes_over_seeds(
