@@ -61,6 +61,7 @@ SHARED: dict[str, Any] = {
     "beta": 0.5,
     "gamma": 0.009,
     "output_bias": -3.0,
+    "kernel_size": 4,
     "precision": "32-true",
 }
 PRESETS: dict[str, dict[str, Any]] = {
@@ -80,6 +81,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "together_learning_rate": 1e-4,
         "rates": "constant",
         "output_bias": 0.0,
+        "kernel_size": 3,
     },
 }
 SMOKE = {"widths": (2, 4), "dense_dim": 8, "latent_dim": 4, "num_train": 32, "num_epochs": 1, "batch_size": 16}
@@ -119,6 +121,12 @@ def make_parser() -> argparse.ArgumentParser:
     preset = PRESETS["default"]
     model = parser.add_argument_group("model (defaults are those of --preset default)")
     staged.add_model_options(model.add_argument, preset)
+    model.add_argument(
+        "--kernel-size",
+        type=int,
+        choices=(3, 4),
+        help="of the decoders' transposed convolutions; 3, as in the document, leaves a checkerboard (default: 4)",
+    )
     model.add_argument("--widths", type=int, nargs="+", help="channels of the encoders' layers (default: 16 32)")
     training = parser.add_argument_group("training (defaults are those of --preset default)")
     meaning = "individual: one component after another, on its type and those before; together: and all so far after "
@@ -165,7 +173,9 @@ def make_pair(options: argparse.Namespace, num: int, widths: Any, growth: int = 
     _, height, width = DigitPairs.frame_shape
     dense, latent = growth * options.dense_dim, growth * options.latent_dim
     decoders = [
-        StridedDecoder(latent, (2, height, width), tuple(widths[::-1]), dense, output_bias=options.output_bias)
+        StridedDecoder(
+            latent, (2, height, width), tuple(widths[::-1]), dense, 0.0, True, options.output_bias, options.kernel_size
+        )
         for _ in range(num)
     ]
     encoders = [StridedEncoder((1, height, width), tuple(widths), dense) for _ in range(num)]

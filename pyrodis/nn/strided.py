@@ -97,18 +97,21 @@ class StridedDecoder(nn.Module):
         negative_slope: Slope of the activation below 0: 0 is ReLU, above it LeakyReLU.
         batch_norm: Whether batch normalization follows every transposed convolution but the last.
         output_bias: The output's value where training starts; -3 for images on black, whose sigmoid is then near 0.
+        kernel_size: Of the transposed convolutions, 3 or 4. With stride 2 a kernel of 3 reaches some pixels from one
+            input and others from up to four, which leaves a checkerboard; one of 4 reaches all alike.
 
     Shape:
         (..., code_dim) to (..., C, H, W).
 
     Raises:
         TypeError: If a size is not an int, or codes and weights are not both of double precision where one is.
-        ValueError: If a size is not positive, the slope is not in [0, 1), the bias is not finite, or codes have another
-            size.
+        ValueError: If a size is not positive, the slope is not in [0, 1), the bias is not finite, the kernel is neither
+            3 nor 4, or codes have another size.
 
     Source:
         Stavarache, Multi-model disentanglement of object representations (2019), appendix A, which tells the number of
-        layers, kernel and stride; the dense layers mirror the encoder's.
+        layers, kernel (3) and stride; the dense layers mirror the encoder's. Odena, Dumoulin and Olah, Deconvolution
+        and checkerboard artifacts (2016), on kernels that strides divide.
 
     Example:
         >>> StridedDecoder(8, (2, 28, 56), widths=(8, 4), hidden_dim=16)(torch.zeros(2, 5, 8)).shape
@@ -124,6 +127,7 @@ class StridedDecoder(nn.Module):
         negative_slope: float = 0.0,
         batch_norm: bool = True,
         output_bias: float = 0.0,
+        kernel_size: int = 3,
     ) -> None:
         super().__init__()
         self.code_dim = check_positive_int("code_dim", code_dim)
@@ -135,6 +139,9 @@ class StridedDecoder(nn.Module):
         if not math.isfinite(output_bias):
             raise ValueError(f"output_bias must be a finite number, got {output_bias}; 0 is a gray frame")
         self.output_bias = output_bias
+        if kernel_size not in (3, 4):
+            raise ValueError(f"kernel_size must be 3, or 4 for frames without a checkerboard, got {kernel_size}")
+        self.kernel_size = kernel_size
         sizes = _sizes(self.frame_shape, len(self.widths))[::-1]
         self.start = (self.widths[0], *sizes[0])
         activation = nn.LeakyReLU(negative_slope)
@@ -144,9 +151,11 @@ class StridedDecoder(nn.Module):
         for i, outputs in enumerate((*self.widths[1:], self.frame_shape[0])):
             last = i == len(self.widths) - 1
             height, width = sizes[i + 1]
-            odd = (1 - height % 2, 1 - width % 2)  # which of the two sizes that halve to one
             bias = last or not batch_norm
-            layers.append(nn.ConvTranspose2d(self.widths[i], outputs, 3, 2, 1, output_padding=odd, bias=bias))
+            # Which of the two sizes that halve to one: a kernel of 3 has to add a row for the even one, 4 for the odd.
+            padding = (1, 1) if kernel_size == 3 else (1 + height % 2, 1 + width % 2)
+            added = (1 - height % 2, 1 - width % 2) if kernel_size == 3 else (height % 2, width % 2)
+            layers.append(nn.ConvTranspose2d(self.widths[i], outputs, kernel_size, 2, padding, added, bias=bias))
             if not last:
                 layers += [nn.BatchNorm2d(outputs)] if batch_norm else []
                 layers.append(nn.LeakyReLU(negative_slope, inplace=True))

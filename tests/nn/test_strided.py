@@ -17,12 +17,24 @@ from pyrodis.nn import StridedDecoder, StridedEncoder
 @pytest.mark.parametrize("widths", [(3,), (3, 4), (2, 3, 4, 5)])
 def test_any_size_comes_back(size: tuple[int, int], widths: tuple[int, ...]) -> None:
     torch.manual_seed(0)
-    encoder, decoder = (
-        StridedEncoder((2, *size), widths, 6).eval(),
-        StridedDecoder(3, (3, *size), widths[::-1], 5).eval(),
-    )
+    encoder = StridedEncoder((2, *size), widths, 6).eval()
     assert encoder(torch.rand(2, 4, 2, *size)).shape == (2, 4, 6)
-    assert decoder(torch.randn(2, 4, 3)).shape == (2, 4, 3, *size)
+    for kernel_size in (3, 4):
+        decoder = StridedDecoder(3, (3, *size), widths[::-1], 5, kernel_size=kernel_size).eval()
+        assert decoder(torch.randn(2, 4, 3)).shape == (2, 4, 3, *size)
+
+
+def test_a_kernel_of_four_leaves_no_checkerboard() -> None:
+    """Equal weights draw an even plane: away from the border all pixels are reached alike."""
+    for kernel_size, even in ((3, False), (4, True)):
+        decoder = StridedDecoder(2, (1, 32, 32), (4, 4), 5, batch_norm=False, kernel_size=kernel_size).eval()
+        with torch.no_grad():
+            for layer in decoder.convolutions:
+                if isinstance(layer, nn.ConvTranspose2d):
+                    layer.weight.fill_(1.0)
+                    layer.bias.fill_(0.0)
+            plane = decoder.convolutions(torch.ones(1, 4, 8, 8))[0, 0, 8:-8, 8:-8]
+        assert (plane.max() == plane.min()) == even
 
 
 def test_leading_dimensions_are_one_batch() -> None:
@@ -85,6 +97,7 @@ CASES: dict[str, tuple[Any, type[Exception], str]] = {
     "width": (lambda: StridedDecoder(2, widths=(4, 0)), ValueError, r"widths\[1\] must be a positive"),
     "slope": (lambda: StridedEncoder(negative_slope=1.5), ValueError, r"negative_slope must be in \[0, 1\), got 1.5"),
     "no slope": (lambda: StridedDecoder(2, negative_slope="relu"), TypeError, "negative_slope must be a number"),
+    "kernel": (lambda: StridedDecoder(2, kernel_size=5), ValueError, "kernel_size must be 3, or 4 for frames without"),
     "bias": (lambda: StridedDecoder(2, output_bias=float("nan")), ValueError, "output_bias must be a finite number"),
     "code": (lambda: StridedDecoder(2)(torch.zeros(1, 3)), ValueError, r"\(\.\.\., 2\), got \(1, 3\)"),
     "image": (lambda: StridedEncoder()(torch.zeros(1, 1, 28, 28)), ValueError, "got .1, 1, 28, 28.; resize"),
