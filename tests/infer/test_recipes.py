@@ -355,7 +355,7 @@ def test_what_all_sites_cool_down_by_is_taken_out_of_the_gradient(sites: tuple[s
     model, guide = tiny_dsvae()
     engine = Engine(model, guide, settings, ["f", "z"], (4, 40), RunState(), {})
     engine.set_kl_weights(engine.kl_weights(0))
-    objective = engine.training_step(torch.rand(3, 5, 1, 8, 8), 0)
+    objective = engine.training_step({"x": torch.rand(3, 5, 1, 8, 8)}, 0)
     names, values = engine._measured
     total = float(values[names.index("total")])
     assert float(objective.detach()) == pytest.approx(total / (1e4 if len(sites) == 2 else 1.0), rel=1e-5)
