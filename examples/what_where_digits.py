@@ -59,7 +59,7 @@ SHARED: dict[str, Any] = {
     "schedule": "cosine",
     "precision": "bf16-mixed",
     "num_test": 1200,
-    "test_frames": 10,
+    "test_frames": 20,
     "judge_frames": 200_000,
     # the report's set-up
     "losses": ("inertial", "barlow"),
@@ -72,7 +72,7 @@ SHARED: dict[str, Any] = {
     "report_train": 10_000,
     # the cured model
     "num_frames": 4,
-    "gap": 1,
+    "gap": 5,
     "decoder": "placed",
     "num_places": 2,
     "patch_size": 28,
@@ -92,17 +92,17 @@ SHARED: dict[str, Any] = {
     "channels": 16,
     "what_dim": 64,
     "where_dim": 4,
-    "scale": 0.2,
+    "scale": 0.1,
     "beta_what": 1.0,
     "beta_where": 1.0,
     "kl_cooldown": 0.0,
     "same_clip": 0.0,
     "batch_size": 16,
-    "learning_rate": 2e-3,
+    "learning_rate": 3e-3,
 }
 PRESETS: dict[str, dict[str, Any]] = {
     # Minutes on two cores.
-    "default": SHARED | {"report_steps": 500, "num_steps": 3000, "num_train": 16_000},
+    "default": SHARED | {"report_steps": 500, "num_steps": 4000, "num_train": 64_000},
     # All five values of lambda, wider networks, more steps.
     "best": SHARED
     | {

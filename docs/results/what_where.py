@@ -66,7 +66,8 @@ CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "broadcast": ("without placing: broadcast decoder", ("--decoder", "broadcast")),
     "conv": ("without placing: transposed convolutions", ("--decoder", "conv")),
     "shift": ("what from frames that are shifted at random besides", ("--what-view", "shift")),
-    "far": ("every fifth frame, eight of them", ("--gap", "5", "--num-frames", "8", "--batch-size", "8")),
+    "near": ("frames that follow each other", ("--gap", "1")),
+    "more-frames": ("eight frames, of half as many clips", ("--num-frames", "8", "--batch-size", "8")),
     "product": ("surer frames say more of what", ("--reader", "product")),
     "small-field": ("what from windows of 16 pixels, parts of a digit", ("--what-kernel", "3")),
     "pooled": ("what from the report's encoder, which knows places", ("--what-encoder", "pooled")),
@@ -107,10 +108,10 @@ OVERFITTING = {
         "Barlow Twins, 100,480 pairs", (*report("barlow", HIGHEST), *LONG, *MORE), (f"barlow-{HIGHEST}",), range(1)
     ),
     "overfit-cure": Experiment(
-        "the cured model, 10,000 clips", (*CURE, "--num-train", "10000", "--num-steps", "18840"), ("cure",), range(1)
+        "the cured model, 10,000 clips", (*CURE, "--num-train", "10000", "--num-steps", "18750"), ("cure",), range(1)
     ),
     "overfit-cure-more": Experiment(
-        "the cured model, 100,480 clips", (*CURE, "--num-train", "100480", "--num-steps", "18840"), ("cure",), range(1)
+        "the cured model, 100,480 clips", (*CURE, "--num-train", "100480", "--num-steps", "18750"), ("cure",), range(1)
     ),
 }
 EXPERIMENTS = {**REPORT, **CURES, **ABLATION, **OVERFITTING}
