@@ -10,10 +10,7 @@ of eigenvalues over all seeds.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import platform
 import re
 import subprocess
 import sys
@@ -22,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shared_results
+from shared_results import commit, interval, machine, run_tables
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -107,11 +106,6 @@ def path_of(row: str) -> Path:
     return HERE / f"dynamics-{row}.json"
 
 
-def commit() -> str:
-    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
-    return head.stdout.strip()
-
-
 def minutes_of(run: Path) -> float:
     """Minutes of all trainings in a directory."""
     seconds = 0.0
@@ -134,7 +128,7 @@ def finish(row: str) -> None:
         "command": " ".join(["python", *command]),
         "trained_at": trained_at.read_text(),
         "scored_at": scored_at,
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+        "machine": machine(),
         "training_minutes": minutes_of(run),
         "scores": json.loads((run / scores).read_text()),
     }
@@ -149,18 +143,6 @@ def stored(name: str) -> dict[int, dict[str, Any]]:
 
 def values(results: dict[int, dict[str, Any]], score: str) -> list[float]:
     return [result["scores"][score]["value"] for result in results.values() if score in result["scores"]]
-
-
-def interval(numbers: list[float], digits: int = 3) -> str:
-    """Mean over seeds, and the half width of its 95 % interval (Student's t) where there are two seeds or more."""
-    from pyrodis.metrics import paired_difference
-
-    if not numbers:
-        return ""
-    if len(numbers) == 1:
-        return f"{numbers[0]:.{digits}f}"
-    mean = paired_difference(np.array(numbers), np.zeros(len(numbers)))
-    return f"{mean.value:.{digits}f} ± {mean.high - mean.value:.{digits}f}"
 
 
 COLUMNS = {
@@ -429,31 +411,13 @@ BLOCKS: dict[str, Callable[[], str]] = {
 
 def write_blocks(text: str) -> str:
     """Return a page with the tables between its markers."""
-    for name, block in BLOCKS.items():
-        pattern = rf"(<!-- results:{name} -->\n).*?(<!-- /results -->)"
-        text = re.sub(pattern, lambda found, block=block: found[1] + block() + "\n" + found[2], text, flags=re.DOTALL)
-    return text
+    return shared_results.write_blocks(text, BLOCKS)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", nargs="+", metavar="NAME", choices=ROWS, help="train these rows alone (default: all)")
-    parser.add_argument("--table-only", action="store_true", help="train nothing, print what is finished")
-    parser.add_argument("--write", action="store_true", help="write the tables into the pages, and draw the figure")
-    options = parser.parse_args()
-    for row in options.rows or ROWS:
-        if not path_of(row).exists() and not options.table_only:
-            finish(row)
-    if options.write:
-        for page in PAGES:
-            page.write_text(write_blocks(page.read_text()))
-        if eigenvalues("dynamics")["object"]:
-            draw_figure()
-    for name, block in BLOCKS.items():
-        print(f"{name}\n\n{block()}\n")
-    for row in ROWS:
-        if not path_of(row).exists():
-            print(f"{row}: missing; run python docs/results/dynamics.py --rows {row}")
+    written = run_tables("dynamics", __doc__, ROWS, path_of, finish, PAGES, BLOCKS)
+    if written and eigenvalues("dynamics")["object"]:
+        draw_figure()
 
 
 if __name__ == "__main__":

@@ -10,13 +10,9 @@ page of the paper.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import importlib
 import json
-import os
-import platform
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -25,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shared_results
+from shared_results import commit, interval, line, machine, run_tables
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -196,11 +194,6 @@ def path_of(row: str) -> Path:
     return HERE / f"parallel_vae-{row}.json"
 
 
-def commit() -> str:
-    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
-    return head.stdout.strip()
-
-
 def minutes_of(run: Path) -> float:
     """Minutes of the training of all stages; that of one VAE beside them does not count."""
     with (run / "history.csv").open(encoding="utf8", newline="") as file:
@@ -236,7 +229,7 @@ def finish(row: str) -> None:
         "command": " ".join(["python", *command]),
         "trained_at": trained_at.read_text(),
         "scored_at": scored_at,
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+        "machine": machine(),
         "training_minutes": minutes_of(run),
         "scores": json.loads((run / "metrics.json").read_text(encoding="utf8")),
     }
@@ -273,18 +266,6 @@ def value_of(result: dict[str, Any], score: str) -> float | None:
     return scores.get(score)
 
 
-def interval(numbers: Sequence[float], digits: int = 3) -> str:
-    """Mean over seeds, and the half width of its 95 % interval (Student's t) where there are two seeds or more."""
-    from pyrodis.metrics import paired_difference
-
-    if not numbers:
-        return ""
-    if len(numbers) == 1:
-        return f"{numbers[0]:.{digits}f}"
-    mean = paired_difference(np.array(numbers), np.zeros(len(numbers)))
-    return f"{mean.value:.{digits}f} ± {mean.high - mean.value:.{digits}f}"
-
-
 def values(results: list[dict[str, Any]], score: str) -> list[float]:
     found = [value_of(result, score) for result in results]
     return [value for value in found if value is not None]
@@ -296,10 +277,6 @@ def digits_of(score: str) -> int:
 
 def cells(results: list[dict[str, Any]], scores: Sequence[str]) -> list[str]:
     return [interval(values(results, score), digits_of(score)) for score in scores]
-
-
-def line(*found: object) -> str:
-    return "| " + " | ".join(str(cell) for cell in found) + " |"
 
 
 def missing(names: Sequence[str]) -> str:
@@ -478,29 +455,11 @@ BLOCKS: dict[str, Callable[[], str]] = {
 
 def write_blocks(text: str) -> str:
     """Return a page with the tables between its markers."""
-    for name, block in BLOCKS.items():
-        pattern = rf"(<!-- results:{name} -->\n).*?(<!-- /results -->)"
-        text = re.sub(pattern, lambda found, block=block: found[1] + block() + "\n" + found[2], text, flags=re.DOTALL)
-    return text
+    return shared_results.write_blocks(text, BLOCKS)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", nargs="+", metavar="NAME", choices=ROWS, help="train these rows alone (default: all)")
-    parser.add_argument("--table-only", action="store_true", help="train nothing, print what is finished")
-    parser.add_argument("--write", action="store_true", help="write the tables into the pages")
-    options = parser.parse_args()
-    for row in options.rows or ROWS:
-        if not path_of(row).exists() and not options.table_only:
-            finish(row)
-    if options.write:
-        for page in PAGES:
-            page.write_text(write_blocks(page.read_text(encoding="utf8")), encoding="utf8")
-    for name, block in BLOCKS.items():
-        print(f"{name}\n\n{block()}\n")
-    for row in ROWS:
-        if not path_of(row).exists():
-            print(f"{row}: missing; run python docs/results/parallel_vae.py --rows {row}")
+    run_tables("parallel_vae", __doc__, ROWS, path_of, finish, PAGES, BLOCKS)
 
 
 if __name__ == "__main__":

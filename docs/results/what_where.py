@@ -10,12 +10,8 @@ seed are kept under docs/_static. Unfinished rows are named. --write puts the ta
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
-import os
-import platform
-import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shared_results
+from shared_results import commit, interval, line, machine, run_tables
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -128,11 +126,6 @@ def path_of(row: str) -> Path:
     return HERE / f"what_where-{row}.json"
 
 
-def commit() -> str:
-    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
-    return head.stdout.strip()
-
-
 def columns_of(run: Path, *names: str) -> dict[str, list[float]]:
     """Columns of a run's history.csv."""
     with (run / "history.csv").open(encoding="utf8", newline="") as file:
@@ -175,7 +168,7 @@ def finish(row: str) -> None:
         "command": " ".join(["python", *command]),
         "trained_at": trained_at.read_text(),
         "scored_at": scored_at,
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+        "machine": machine(),
         "training_minutes": {run: round(sum(history["seconds"]) / 60, 1) for run, history in histories.items()},
         "scores": json.loads((output / "metrics.json").read_text(encoding="utf8")),
     }
@@ -215,18 +208,6 @@ def value_of(result: dict[str, Any], run: str, score: str) -> float | None:
         return None
 
 
-def interval(numbers: Sequence[float], digits: int) -> str:
-    """Mean over seeds, and the half width of its 95 % interval (Student's t) where there are two seeds or more."""
-    from pyrodis.metrics import paired_difference
-
-    if not numbers:
-        return ""
-    if len(numbers) == 1:
-        return f"{numbers[0]:.{digits}f}"
-    mean = paired_difference(np.array(numbers), np.zeros(len(numbers)))
-    return f"{mean.value:.{digits}f} ± {mean.high - mean.value:.{digits}f}"
-
-
 def digits_of(score: str) -> int:
     return 4 if score.startswith(("mse", "future", "overfit/loss")) else 1 if "fid" in score else 3
 
@@ -235,10 +216,6 @@ def cell(name: str, run: str, score: str) -> str:
     """Mean and interval of a score of a run of an experiment over its finished seeds."""
     found = [value_of(result, run, score) for result in stored(name)]
     return interval([value for value in found if value is not None], digits_of(score))
-
-
-def line(*found: object) -> str:
-    return "| " + " | ".join(str(part) for part in found) + " |"
 
 
 def missing(names: Sequence[str]) -> str:
@@ -339,29 +316,11 @@ BLOCKS: dict[str, Callable[[], str]] = {
 
 def write_blocks(text: str) -> str:
     """Return a page with the tables between its markers."""
-    for name, block in BLOCKS.items():
-        pattern = rf"(<!-- results:{name} -->\n).*?(<!-- /results -->)"
-        text = re.sub(pattern, lambda found, block=block: found[1] + block() + "\n" + found[2], text, flags=re.DOTALL)
-    return text
+    return shared_results.write_blocks(text, BLOCKS)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", nargs="+", metavar="NAME", choices=ROWS, help="train these rows alone (default: all)")
-    parser.add_argument("--table-only", action="store_true", help="train nothing, print what is finished")
-    parser.add_argument("--write", action="store_true", help="write the tables into the pages")
-    options = parser.parse_args()
-    for row in options.rows or ROWS:
-        if not path_of(row).exists() and not options.table_only:
-            finish(row)
-    if options.write:
-        for page in PAGES:
-            page.write_text(write_blocks(page.read_text(encoding="utf8")), encoding="utf8")
-    for name, block in BLOCKS.items():
-        print(f"{name}\n\n{block()}\n")
-    for row in ROWS:
-        if not path_of(row).exists():
-            print(f"{row}: missing; run python docs/results/what_where.py --rows {row}")
+    run_tables("what_where", __doc__, ROWS, path_of, finish, PAGES, BLOCKS)
 
 
 if __name__ == "__main__":

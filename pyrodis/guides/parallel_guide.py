@@ -8,6 +8,7 @@ import pyro
 import torch
 from pyro.distributions import Normal
 from torch import nn
+from torch.distributions import kl_divergence
 
 from pyrodis.guides.static_posterior import INITIAL_SCALE, encode_frames, feature_dim_of
 from pyrodis.nn import LocScale
@@ -94,6 +95,7 @@ class ParallelGuide(nn.Module):
         loc, scale = (torch.stack(parts).squeeze(-2) for parts in zip(*found))
         with pyro.plate("components", len(self.encoders), dim=-2), pyro.plate("data", x.shape[0], dim=-1):
             z = pyro.sample("z", Normal(loc, scale, validate_args=False).to_event(1))
-        kl = (0.5 * (loc.square() + scale.square() - 1) - scale.log()).sum(-1).T
+        prior = Normal(torch.zeros_like(loc), torch.ones_like(scale), validate_args=False)
+        kl = kl_divergence(Normal(loc, scale, validate_args=False), prior).sum(-1).T
         present = torch.ones_like(kl, dtype=torch.bool) if present is None else check_present(present, *kl.shape)
         return {"z": z, "kl": kl, "present": present}

@@ -1,0 +1,93 @@
+"""What the scripts of tables share: the commit and machine of a row, means over seeds, and the command line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+Blocks = Mapping[str, Callable[[], str]]
+
+
+def commit() -> str:
+    """The commit that is checked out, in short."""
+    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return head.stdout.strip()
+
+
+def machine() -> str:
+    return f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
+
+
+def interval(numbers: Sequence[float], digits: int = 3) -> str:
+    """Mean over seeds, and the half width of its 95 % interval (Student's t) where there are two seeds or more."""
+    from pyrodis.metrics import paired_difference
+
+    if not numbers:
+        return ""
+    if len(numbers) == 1:
+        return f"{numbers[0]:.{digits}f}"
+    mean = paired_difference(np.array(numbers), np.zeros(len(numbers)))
+    return f"{mean.value:.{digits}f} ± {mean.high - mean.value:.{digits}f}"
+
+
+def line(*found: object) -> str:
+    """A line of a Markdown table."""
+    return "| " + " | ".join(str(part) for part in found) + " |"
+
+
+def write_blocks(text: str, blocks: Blocks) -> str:
+    """A page with the tables between its markers."""
+    for name, block in blocks.items():
+        pattern = rf"(<!-- results:{name} -->\n).*?(<!-- /results -->)"
+        text = re.sub(pattern, lambda found, block=block: found[1] + block() + "\n" + found[2], text, flags=re.DOTALL)
+    return text
+
+
+def run_tables(
+    script: str,
+    description: str | None,
+    rows: Collection[str],
+    path_of: Callable[[str], Path],
+    finish: Callable[[str], None],
+    pages: Sequence[Path],
+    blocks: Blocks,
+) -> bool:
+    """Train the rows that are asked for and missing, print all tables, and name what is still missing.
+
+    Args:
+        script: Name of the script's file, without .py.
+        description: What its help says.
+        rows: Names of all rows, in the order in which they are trained.
+        path_of: Where a row is stored.
+        finish: Trains and stores a row.
+        pages: The pages that --write writes the tables into.
+        blocks: Name of a marker to what makes its table.
+
+    Returns:
+        Whether the pages were written.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", nargs="+", metavar="NAME", choices=rows, help="train these rows alone (default: all)")
+    parser.add_argument("--table-only", action="store_true", help="train nothing, print what is finished")
+    parser.add_argument("--write", action="store_true", help="write the tables into the pages")
+    options = parser.parse_args()
+    for row in options.rows or rows:
+        if not path_of(row).exists() and not options.table_only:
+            finish(row)
+    if options.write:
+        for page in pages:
+            page.write_text(write_blocks(page.read_text(encoding="utf8"), blocks), encoding="utf8")
+    for name, block in blocks.items():
+        print(f"{name}\n\n{block()}\n")
+    for row in rows:
+        if not path_of(row).exists():
+            print(f"{row}: missing; run python docs/results/{script}.py --rows {row}")
+    return options.write
