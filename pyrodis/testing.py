@@ -17,8 +17,9 @@ from pyro.infer import SVI, Trace_ELBO
 from torch import nn
 from torch.utils.data import Dataset
 
-from pyrodis.guides import FullGuide
+from pyrodis.guides import Factorization, FullGuide
 from pyrodis.infer.elbo import NamedELBO
+from pyrodis.infer.factorization import measure_factorization
 from pyrodis.infer.queries import decode, encode, reconstruct, sample_prior, swap
 from pyrodis.infer.sites import get_trace, latent_sites
 from pyrodis.models import DSVAE, LSTMPrior, NormalPixels
@@ -118,6 +119,36 @@ def check_model_guide(
         _check_sum_over_items(model, guide, x)
     for _ in range(2):
         _check_training(*make(), x)
+
+
+def check_factorization(guide: nn.Module, x: torch.Tensor, *, may_see_less: bool = False) -> None:
+    """Check that what the factors of a guide depend on is what its method `factorization` says.
+
+    Args:
+        guide: A guide with a method `factorization(num_frames)`, as those of `pyrodis.guides` have.
+        x: A few clips.
+        may_see_less: Whether a factor may depend on less than is declared, as views that hide something make it.
+
+    Shape:
+        x: (B, T, C, H, W) in [0, 1].
+
+    Raises:
+        AssertionError: With the first code whose factor is not as declared.
+
+    Example:
+        >>> check_factorization(tiny_dsvae()[1], torch.rand(3, 3, 1, 8, 8))
+    """
+    _require(callable(getattr(guide, "factorization", None)), f"{type(guide).__name__} has no method factorization")
+    num_frames = x.shape[1]
+    declared: Factorization = guide.factorization(num_frames)  # type: ignore[operator]
+    found = measure_factorization(guide, x)
+    same = sorted(declared) == sorted(found)
+    _require(same, f"the guide declares factors of {sorted(declared)}, its codes are {sorted(found)}")
+    for code, seen in found.items():
+        more = [name for name in seen if name not in declared[code]]
+        less = [name for name in declared[code] if name not in seen]
+        _require(not more, f"{code} depends on {more}, which factorization({num_frames}) does not say")
+        _require(may_see_less or not less, f"{code} does not depend on {less}, as factorization({num_frames}) says")
 
 
 def check_regularizer(regularizer: Callable[[torch.Tensor], torch.Tensor], value: torch.Tensor) -> None:

@@ -2,6 +2,7 @@
 
 from pyrodis.guides.delta_guide import DeltaGuide
 from pyrodis.guides.eigenvalue_guide import EigenvalueGuide
+from pyrodis.guides.factorization import Factorization
 from pyrodis.guides.factorized_guide import FactorizedGuide
 from pyrodis.guides.framewise_guide import FramewiseGuide
 from pyrodis.guides.full_guide import FullGuide
@@ -21,6 +22,7 @@ __all__ = [
     "DenseTransition",
     "DiagonalTransition",
     "EigenvalueGuide",
+    "Factorization",
     "FactorizedGuide",
     "FramewiseGuide",
     "FullGuide",

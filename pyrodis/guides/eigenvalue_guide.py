@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from pyrodis.distributions import GaussMarkovNormal, TanhNormal
+from pyrodis.guides.factorization import Factorization, chain, named
 from pyrodis.guides.static_posterior import INITIAL_SCALE, encode_frames, feature_dim_of
 from pyrodis.nn import LocScale
 from pyrodis.ops import check_positive_int, full_precision, register_parameters, without_autocast
@@ -62,6 +63,19 @@ class EigenvalueGuide(nn.Module):
         self.hidden = nn.Sequential(nn.Linear(2 * feature_dim, hidden_dim), nn.Tanh())
         self.eigenvalue_head = LocScale(hidden_dim, latent_dim, INITIAL_SCALE)
         self.correlation_head = nn.Linear(hidden_dim, latent_dim)
+
+    def factorization(self, num_frames: int) -> Factorization:
+        """Return what every factor reads: that of an eigenvalue two frames, that of a code those and the code before.
+
+        Args:
+            num_frames: T.
+
+        Returns:
+            Name of a code to the names of what its parameters depend on.
+        """
+        x, eigenvalues = named("x", num_frames), named("eigenvalues", num_frames)
+        pairs = {eigenvalues[t]: (x[t - 1], x[t]) for t in range(1, num_frames)}
+        return pairs | chain(num_frames)
 
     def forward(self, x: torch.Tensor, batch_size: int | None = None) -> dict[str, torch.Tensor]:
         """Draw eigenvalues and z given clips.

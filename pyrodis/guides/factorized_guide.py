@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from pyrodis.distributions import AutoregressiveNormal
+from pyrodis.guides.factorization import Factorization, named, static_factor
 from pyrodis.guides.static_posterior import INITIAL_SCALE, feature_dim_of, make_static, sample_static
 from pyrodis.guides.viewed_features import check_dynamic_encoder, check_view, encode_views
 from pyrodis.nn import RecurrentTransition
@@ -85,6 +86,18 @@ class FactorizedGuide(nn.Module):
     def static_reader(self) -> nn.Module | None:
         """What summarizes the features of all frames for f."""
         return None if self.static is None else self.static.reader
+
+    def factorization(self, num_frames: int) -> Factorization:
+        """Return what the factor of every code reads: its frame and the codes before; f reads all frames.
+
+        Args:
+            num_frames: T.
+
+        Returns:
+            Name of a code to the names of what its parameters depend on.
+        """
+        z, x = named("z", num_frames), named("x", num_frames)
+        return static_factor(self.static, num_frames) | {z[t]: (*z[:t], x[t]) for t in range(num_frames)}
 
     def forward(self, x: torch.Tensor, batch_size: int | None = None) -> dict[str, torch.Tensor]:
         """Draw f and z given clips.

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from pyrodis.distributions import AutoregressiveNormal
+from pyrodis.guides.factorization import Factorization, named, static_factor
 from pyrodis.guides.static_posterior import INITIAL_SCALE, feature_dim_of, join_static, make_static, sample_static
 from pyrodis.guides.viewed_features import check_dynamic_encoder, check_view, encode_views
 from pyrodis.nn import BidirectionalLSTM, RecurrentTransition
@@ -87,6 +88,19 @@ class FullGuide(nn.Module):
     def static_reader(self) -> nn.Module | None:
         """What summarizes the features of all frames for f."""
         return None if self.static is None else self.static.reader
+
+    def factorization(self, num_frames: int) -> Factorization:
+        """Return what the factor of every code reads: all frames, f and the codes before.
+
+        Args:
+            num_frames: T.
+
+        Returns:
+            Name of a code to the names of what its parameters depend on.
+        """
+        f = static_factor(self.static, num_frames)
+        z, x = named("z", num_frames), named("x", num_frames)
+        return f | {z[t]: (*f, *z[:t], *x) for t in range(num_frames)}
 
     def forward(self, x: torch.Tensor, batch_size: int | None = None) -> dict[str, torch.Tensor]:
         """Draw f and z given clips.

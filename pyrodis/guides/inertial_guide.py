@@ -10,6 +10,7 @@ import torch
 from pyro.distributions import Normal
 from torch import nn
 
+from pyrodis.guides.factorization import Factorization, frame_by_frame, named
 from pyrodis.guides.static_posterior import INITIAL_SCALE, encode_frames, feature_dim_of
 from pyrodis.nn import LocScale
 from pyrodis.ops import check_positive_int, register_parameters, without_autocast
@@ -96,6 +97,21 @@ class InertialGuide(nn.Module):
             rows.append((1 - self.gamma) * code + self.gamma * prediction)
             prediction = rows[-1] + self.extrapolation * (rows[-1] - rows[-2])
         return torch.stack(rows)
+
+    def factorization(self, num_frames: int) -> Factorization:
+        """Return what the factor of every code reads: the frames so far; its own with gamma = 0, and the first with 1.
+
+        Args:
+            num_frames: T.
+
+        Returns:
+            Name of a code to the names of what its parameters depend on.
+        """
+        if self.gamma == 0:
+            return frame_by_frame(num_frames)
+        z, x = named("z", num_frames), named("x", num_frames)
+        first = 1 if self.gamma == 1 else num_frames  # of how many frames before its own a mean takes something
+        return {z[t]: (*x[: min(first, t)], x[t]) for t in range(num_frames)}
 
     def forward(self, x: torch.Tensor, batch_size: int | None = None) -> dict[str, torch.Tensor]:
         """Draw z given clips.

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from pyrodis.distributions import BlockTridiagonalNormal
+from pyrodis.guides.factorization import Factorization, named
 from pyrodis.guides.static_posterior import INITIAL_SCALE, encode_frames, feature_dim_of
 from pyrodis.nn import LocScale, visible_frames
 from pyrodis.ops import (
@@ -89,6 +90,18 @@ class InformationGuide(nn.Module):
     def transition(self) -> torch.Tensor:
         """A, (D, D), the same for all frames."""
         return contraction(self.gain * self.raw)
+
+    def factorization(self, num_frames: int) -> Factorization:
+        """Return what the factor of every code reads: the code before, its frame and all frames after it.
+
+        Args:
+            num_frames: T.
+
+        Returns:
+            Name of a code to the names of what its parameters depend on.
+        """
+        z, x = named("z", num_frames), named("x", num_frames)
+        return {z[t]: (*z[max(t - 1, 0) : t], *x[t:]) for t in range(num_frames)}
 
     def forward(self, x: torch.Tensor, batch_size: int | None = None) -> dict[str, torch.Tensor]:
         """Draw z given clips.

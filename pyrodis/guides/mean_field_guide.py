@@ -7,6 +7,7 @@ import torch
 from pyro.distributions import Normal
 from torch import nn
 
+from pyrodis.guides.factorization import Factorization, frame_by_frame
 from pyrodis.guides.static_posterior import INITIAL_SCALE, encode_frames, feature_dim_of
 from pyrodis.nn import LocScale
 from pyrodis.ops import check_positive_int, register_parameters
@@ -48,6 +49,17 @@ class MeanFieldGuide(nn.Module):
         self.encoder = encoder
         self.latent_dim = check_positive_int("latent_dim", latent_dim)
         self.head = LocScale(feature_dim_of(encoder), latent_dim, INITIAL_SCALE)
+
+    def factorization(self, num_frames: int) -> Factorization:
+        """Return what the factor of every code reads: its frame.
+
+        Args:
+            num_frames: T.
+
+        Returns:
+            Name of a code to the names of what its parameters depend on.
+        """
+        return frame_by_frame(num_frames)
 
     def forward(self, x: torch.Tensor, batch_size: int | None = None) -> dict[str, torch.Tensor]:
         """Draw z given clips.

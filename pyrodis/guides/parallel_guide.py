@@ -10,6 +10,7 @@ from pyro.distributions import Normal
 from torch import nn
 from torch.distributions import kl_divergence
 
+from pyrodis.guides.factorization import Factorization
 from pyrodis.guides.static_posterior import INITIAL_SCALE, encode_frames, feature_dim_of
 from pyrodis.nn import LocScale
 from pyrodis.ops import as_components, check_positive_int, check_present, check_single_frames, register_parameters
@@ -68,6 +69,22 @@ class ParallelGuide(nn.Module):
             raise ValueError(
                 f"heads must be as many as encoders, {len(self.encoders)}, got {len(self.heads)}; pass one for each"
             )
+
+    def factorization(self, num_frames: int = 1) -> Factorization:
+        """Return what the factor of every component's code reads: the image.
+
+        Args:
+            num_frames: 1, as an image is a clip of one frame.
+
+        Returns:
+            Name of a code, "z^1" for the first component, to "x_1".
+
+        Raises:
+            ValueError: If there are more frames.
+        """
+        if num_frames != 1:
+            raise ValueError(f"num_frames must be 1, since ParallelGuide reads images, got {num_frames!r}")
+        return {f"z^{k + 1}": ("x_1",) for k in range(len(self.encoders))}
 
     def forward(
         self, x: torch.Tensor, batch_size: int | None = None, present: torch.Tensor | None = None

@@ -7,6 +7,7 @@ import torch
 from pyro.distributions import Normal
 from torch import nn
 
+from pyrodis.guides.factorization import Factorization, named, static_factor
 from pyrodis.guides.static_posterior import INITIAL_SCALE, feature_dim_of, join_static, make_static, sample_static
 from pyrodis.guides.viewed_features import check_dynamic_encoder, check_view, encode_views
 from pyrodis.nn import BidirectionalLSTM, LocScale
@@ -87,6 +88,18 @@ class SmoothingGuide(nn.Module):
     def static_reader(self) -> nn.Module | None:
         """What summarizes the features of all frames for f."""
         return None if self.static is None else self.static.reader
+
+    def factorization(self, num_frames: int) -> Factorization:
+        """Return what the factor of every code reads: all frames and f.
+
+        Args:
+            num_frames: T.
+
+        Returns:
+            Name of a code to the names of what its parameters depend on.
+        """
+        f, x = static_factor(self.static, num_frames), named("x", num_frames)
+        return f | dict.fromkeys(named("z", num_frames), (*f, *x))
 
     def forward(self, x: torch.Tensor, batch_size: int | None = None) -> dict[str, torch.Tensor]:
         """Draw f and z given clips.

@@ -8,6 +8,7 @@ import pyro
 import torch
 from torch import nn
 
+from pyrodis.guides.factorization import Factorization, chain, static_factor
 from pyrodis.guides.static_posterior import INITIAL_SCALE, feature_dim_of, make_static, sample_static
 from pyrodis.guides.transitions import DiagonalTransition
 from pyrodis.guides.viewed_features import check_dynamic_encoder, check_view, encode_views
@@ -94,6 +95,17 @@ class StructuredGuide(nn.Module):
     def static_reader(self) -> nn.Module | None:
         """What summarizes the features of all frames for f."""
         return None if self.static is None else self.static.reader
+
+    def factorization(self, num_frames: int) -> Factorization:
+        """Return what the factor of every code reads: the code before, its frame, the frame before; f reads all.
+
+        Args:
+            num_frames: T.
+
+        Returns:
+            Name of a code to the names of what its parameters depend on.
+        """
+        return static_factor(self.static, num_frames) | chain(num_frames)
 
     def forward(self, x: torch.Tensor, batch_size: int | None = None) -> dict[str, torch.Tensor]:
         """Draw z, and f where there is one, given clips.

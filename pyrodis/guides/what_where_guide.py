@@ -9,9 +9,10 @@ import torch
 from pyro.distributions import Delta, Normal
 from torch import nn
 
+from pyrodis.guides.factorization import Factorization, named
 from pyrodis.guides.static_posterior import INITIAL_SCALE, feature_dim_of
 from pyrodis.guides.viewed_features import check_view, encode_seen
-from pyrodis.nn import LocScale, MeanFrames, NormalizedHead
+from pyrodis.nn import EveryFrame, LocScale, MeanFrames, NormalizedHead, OtherFrame
 from pyrodis.ops import check_frames_shape, check_positive_int, full_precision, register_parameters, without_autocast
 
 
@@ -86,6 +87,19 @@ class WhatWhereGuide(nn.Module):
         self.what_reader = _check_reader(what_reader)
         self.what_head = LocScale(feature_dim_of(what_encoder), what_dim, INITIAL_SCALE)
         self.where_head = LocScale(feature_dim_of(where_encoder), where_dim, INITIAL_SCALE)
+
+    def factorization(self, num_frames: int) -> Factorization:
+        """Return what the factor of every code reads: what as its reader says, where its frame.
+
+        A reader that pyrodis does not know is taken to make one code of all frames.
+
+        Args:
+            num_frames: T.
+
+        Returns:
+            Name of a code to the names of what its parameters depend on.
+        """
+        return _factorization(self.what_reader, num_frames)
 
     def forward(self, x: torch.Tensor, batch_size: int | None = None) -> dict[str, torch.Tensor]:
         """Draw what and where given clips.
@@ -182,6 +196,19 @@ class DeltaWhatWhereGuide(nn.Module):
         self.what_head = _point_head(feature_dim_of(what_encoder), what_dim, batch_norm, affine)
         self.where_head = _point_head(feature_dim_of(where_encoder), where_dim, batch_norm, affine)
 
+    def factorization(self, num_frames: int) -> Factorization:
+        """Return what the factor of every code reads: what as its reader says, where its frame.
+
+        A reader that pyrodis does not know is taken to make one code of all frames.
+
+        Args:
+            num_frames: T.
+
+        Returns:
+            Name of a code to the names of what its parameters depend on.
+        """
+        return _factorization(self.what_reader, num_frames)
+
     def forward(self, x: torch.Tensor, batch_size: int | None = None) -> dict[str, torch.Tensor]:
         """Set what and where to the codes of clips.
 
@@ -203,6 +230,16 @@ class DeltaWhatWhereGuide(nn.Module):
             what = pyro.sample("what", Delta(loc, event_dim=loc.ndim - 1, validate_args=False))
             where = pyro.sample("where", Delta(where_loc, event_dim=2, validate_args=False))
         return {"what": what, "where": where, "what_frames": frames}
+
+
+def _factorization(reader: nn.Module, num_frames: int) -> Factorization:
+    """What is one code of all frames, or one a frame: of its frame, or, where frames are exchanged, of any."""
+    x = named("x", num_frames)
+    what: Factorization = {"what": x}
+    if isinstance(reader, EveryFrame | OtherFrame):
+        seen = [x] * num_frames if isinstance(reader, OtherFrame) else [(frame,) for frame in x]
+        what = dict(zip(named("what", num_frames), seen))
+    return what | {where: (frame,) for where, frame in zip(named("where", num_frames), x)}
 
 
 def _encode_both(guide: WhatWhereGuide | DeltaWhatWhereGuide, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pyrodis.infer.evaluation import decode_exchanges as decode_exchanges
     from pyrodis.infer.evaluation import exchange_scores as exchange_scores
     from pyrodis.infer.evaluation import pair_table as pair_table
+    from pyrodis.infer.factorization import measure_factorization as measure_factorization
     from pyrodis.infer.gaps import factorization_gaps as factorization_gaps
     from pyrodis.infer.hidden_frames import score_shown_frames as score_shown_frames
     from pyrodis.infer.history import History as History
@@ -85,6 +86,7 @@ _HOMES = {
     "fit_supervised": "supervised",
     "future_frame_scores": "what_where",
     "individual_stages": "stages",
+    "measure_factorization": "factorization",
     "pair_table": "evaluation",
     "remove_latents": "traversal",
     "score_shown_frames": "hidden_frames",
