@@ -17,11 +17,13 @@ project_copyright = "The pyrodis developers"
 version = release = pyrodis.__version__
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "sphinx.ext.mathjax",
+    "sphinx_copybutton",
+    "sphinx_design",
 ]
 exclude_patterns = ["_build"]
 smartquotes = False
@@ -33,6 +35,22 @@ html_static_path = ["_static"] if (Path(__file__).parent / "_static").is_dir() e
 
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 3
+
+# Notebooks are Markdown with code cells, or .ipynb. What a run of one gave is kept for as long as its code stays the
+# same; short runs (PYRODIS_SMOKE) are kept apart from full ones. `make docs NOTEBOOKS=off` runs none.
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(
+    Path(__file__).parent / "_build" / ".jupyter_cache" / ("short" if os.environ.get("PYRODIS_SMOKE") else "full")
+)
+nb_execution_in_temp = True
+nb_execution_timeout = 900
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+nb_output_stderr = "remove"  # progress bars
+
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+copybutton_exclude = ".linenos, .gp, .go"
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
