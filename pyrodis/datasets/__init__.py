@@ -25,6 +25,7 @@ from pyrodis.datasets.scenes import Scenes
 from pyrodis.datasets.solids import SceneObjects, place_objects
 from pyrodis.datasets.sprites import Sprites
 from pyrodis.datasets.type_masks import type_masks
+from pyrodis.datasets.video_folder import VideoFolder, read_clip
 
 __all__ = [
     "CLEVR_WITH_MASKS",
@@ -64,11 +65,13 @@ __all__ = [
     "SceneObjects",
     "Scenes",
     "Sprites",
+    "VideoFolder",
     "circle_masks",
     "flat_shape_masks",
     "hold_out",
     "place_objects",
     "published_circle_masks",
+    "read_clip",
     "render_circle",
     "render_scene",
     "scene_masks",
