@@ -124,16 +124,12 @@ def save(folder: Path, name: str, axes: Any) -> None:
     pyplot.close(figure)
 
 
-def draw_components(x: torch.Tensor, found: Mapping[str, torch.Tensor], scale: int = 2) -> Any:
+def draw_components(x: torch.Tensor, found: Mapping[str, torch.Tensor]) -> Any:
     """The thesis's layout: a column an image; input, then mask and reconstruction of each component, then mixture."""
-    from pyrodis.plotting import frame_grid
+    from pyrodis.plotting import mask_panel
 
-    rows, labels = [x[:, 0]], ["input"]
-    for k in range(found["masks"].shape[1]):
-        rows += [found["masks"][:, k].unsqueeze(1).expand(-1, x.shape[2], -1, -1), found["components"][:, k]]
-        labels += [f"mask {k}", f"VAE {k}"]
-    rows.append(found["reconstruction"][:, 0])
-    return frame_grid(torch.stack(rows).clamp(0, 1), [*labels, "mixture"], scale=scale)
+    components, mixture = found["components"].clamp(0, 1), found["reconstruction"][:, 0].clamp(0, 1)
+    return mask_panel(x[:, 0], found["masks"], components, mixture)
 
 
 def draw_masks(

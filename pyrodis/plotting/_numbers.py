@@ -98,3 +98,9 @@ def check_names(names: Sequence[str] | None, num: int, name: str, default: str) 
     if isinstance(names, str) or len(names) != num:
         raise ValueError(f"{name} must hold {num} names, got {names!r}; pass one for each")
     return [str(entry) for entry in names]
+
+
+def frame_ticks(ax: Axes, num_frames: int, most: int = 12) -> None:
+    """Number the frames from 1, all of them where there is room."""
+    step = -(-num_frames // most)
+    ax.set_xticks(np.arange(1, num_frames + 1, step))
