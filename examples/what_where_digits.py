@@ -23,7 +23,7 @@ from torch import nn
 
 import pyrodis
 from pyrodis.datasets import ItemSource
-from pyrodis.guides import DeltaWhatWhereGuide, WhatWhereGuide
+from pyrodis.guides import DeltaWhatWhereGuide, WhatThenWhereGuide, WhatWhereGuide
 from pyrodis.infer import FitSettings, History, SameClip, score_shown_frames
 from pyrodis.metrics import Score
 from pyrodis.models import AddCodes, ConcatenateCodes, NormalPixels, WhatWhereVAE
@@ -39,6 +39,7 @@ from pyrodis.nn import (
     OtherFrame,
     PlaceBlindEncoder,
     PlacedDecoder,
+    PlaceFinder,
     PooledEncoder,
     ProductFrames,
     RandomShift,
@@ -83,6 +84,7 @@ SHARED: dict[str, Any] = {
     "what_factor": 2,
     "what_widths": (24, 48),
     "what_kernel": 5,
+    "where_encoder": "finder",
     "where_view": "none",
     "blur": 3.0,
     "factor": 4,
@@ -224,6 +226,12 @@ def add_cure_options(option: Any, preset: dict[str, Any]) -> None:
         type=int,
         help=f"side of its windows; 3 sees parts of a digit (default: {preset['what_kernel']})",
     )
+    option(
+        "--where-encoder",
+        choices=("finder", "conv"),
+        help="finder: looks in a frame for what there is, so that what decides whose place is whose; conv: sees the "
+        "frame alone (default: finder)",
+    )
     option("--where-view", choices=("none", "blur", "down"), help="without detail, or of fewer pixels (default: none)")
     option("--blur", type=float, help=f"deviation of the blur in pixels (default: {preset['blur']})")
     option("--factor", type=int, help=f"side of a block that becomes one pixel (default: {preset['factor']})")
@@ -347,12 +355,17 @@ def make_report(options: argparse.Namespace) -> tuple[WhatWhereVAE, DeltaWhatWhe
 
 def make_where(options: argparse.Namespace) -> tuple[nn.Module | None, nn.Module]:
     """The view of where, and the encoder of what it shows."""
-    channels, height, width = ww.FRAME
-    if options.where_view == "down":
-        small = (channels, height // options.factor, width // options.factor)
-        return Downsample(options.factor, restore=False), ConvEncoder(small, options.feature_dim, options.channels)
-    view = GaussianBlur(options.blur) if options.where_view == "blur" else None
-    return view, ConvEncoder(ww.FRAME, options.feature_dim, options.channels)
+    (channels, height, width), view = ww.FRAME, None
+    if options.where_view == "blur":
+        view = GaussianBlur(options.blur)
+    elif options.where_view == "down":
+        height, width = height // options.factor, width // options.factor
+        view = Downsample(options.factor, restore=False)
+    size = (channels, height, width)
+    if options.where_encoder == "conv":
+        return view, ConvEncoder(size, options.feature_dim, options.channels)
+    widths = (options.channels, 2 * options.channels)[: 1 if options.where_view == "down" else 2]
+    return view, PlaceFinder(options.what_dim, size, options.num_places, 2 * options.channels, widths)
 
 
 def make_what(options: argparse.Namespace) -> tuple[nn.Module | None, nn.Module]:
@@ -392,7 +405,7 @@ DECODERS: dict[str, Any] = {
 }
 
 
-def make_cure(options: argparse.Namespace) -> tuple[WhatWhereVAE, WhatWhereGuide]:
+def make_cure(options: argparse.Namespace) -> tuple[WhatWhereVAE, WhatWhereGuide | WhatThenWhereGuide]:
     """The cured model and its guide."""
     torch.manual_seed(options.seed)
     what_dim, where_dim = options.what_dim, options.where_dim
@@ -401,7 +414,8 @@ def make_cure(options: argparse.Namespace) -> tuple[WhatWhereVAE, WhatWhereGuide
     likelihood, per_frame = NormalPixels(options.scale), options.reader == "other"
     model = WhatWhereVAE(decoder, likelihood, what_dim, where_dim, options.num_frames, per_frame, combine)
     (what_view, what_encoder), (where_view, where_encoder) = make_what(options), make_where(options)
-    guide = WhatWhereGuide(
+    guide_class = WhatThenWhereGuide if options.where_encoder == "finder" else WhatWhereGuide
+    guide = guide_class(
         what_encoder,
         where_encoder,
         what_dim,

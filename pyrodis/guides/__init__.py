@@ -13,6 +13,7 @@ from pyrodis.guides.parallel_guide import ParallelGuide
 from pyrodis.guides.smoothing_guide import SmoothingGuide
 from pyrodis.guides.structured_guide import StructuredGuide
 from pyrodis.guides.transitions import BasisTransition, DenseTransition, DiagonalTransition, RotationTransition
+from pyrodis.guides.what_then_where_guide import WhatThenWhereGuide
 from pyrodis.guides.what_where_guide import DeltaWhatWhereGuide, WhatWhereGuide
 
 __all__ = [
@@ -33,5 +34,6 @@ __all__ = [
     "RotationTransition",
     "SmoothingGuide",
     "StructuredGuide",
+    "WhatThenWhereGuide",
     "WhatWhereGuide",
 ]

@@ -140,8 +140,39 @@ def encode_seen(
         >>> encode_seen("view", SubsetFrames(3), "encoder", encoder, torch.zeros(2, 5, 1, 8, 8), False).shape
         torch.Size([2, 3, 4])
     """
+    return encode_frames(encoder, see(view_name, view, encoder_name, encoder, x, keeps_frames))
+
+
+def see(
+    view_name: str, view: nn.Module | None, encoder_name: str, encoder: nn.Module, x: torch.Tensor, keeps_frames: bool
+) -> torch.Tensor:
+    """Return what a view shows, where its encoder and its code can read that.
+
+    Args:
+        view_name: Name of the view's argument, for the messages.
+        view: Maps frames to frames, or None.
+        encoder_name: Name of the encoder's argument, for the messages.
+        encoder: What reads the frames; of its `frame_shape`, if it has one.
+        x: Clips.
+        keeps_frames: Whether the view must show as many frames as x has.
+
+    Shape:
+        x: (B, T, C, H, W).
+
+    Returns:
+        Frames of shape (B, frames of the view, C, H, W).
+
+    Raises:
+        ValueError: If the view returns what the encoder or the code cannot read.
+
+    Example:
+        >>> from pyrodis.nn import ConvEncoder, SubsetFrames
+        >>> encoder = ConvEncoder((1, 8, 8), 4, base_channels=2)
+        >>> see("view", SubsetFrames(3), "encoder", encoder, torch.zeros(2, 5, 1, 8, 8), False).shape
+        torch.Size([2, 3, 1, 8, 8])
+    """
     if view is None:
-        return encode_frames(encoder, x)
+        return x
     seen = view(x)
     if not isinstance(seen, torch.Tensor) or seen.ndim != 5 or len(seen) != len(x) or 0 in seen.shape:
         got = tuple(seen.shape) if isinstance(seen, torch.Tensor) else type(seen).__name__
@@ -157,4 +188,4 @@ def encode_seen(
             f"{view_name} must return frames of the (C, H, W) that {encoder_name} reads, {tuple(frame_shape)}, "
             f"got {tuple(seen.shape[2:])}; build {encoder_name} for that frame_shape, or change the view"
         )
-    return encode_frames(encoder, seen)
+    return seen

@@ -11,6 +11,7 @@ from pyrodis.nn.grid import GridDecoder, GridEncoder, GridLocScale
 from pyrodis.nn.heads import LocScale, NormalizedHead
 from pyrodis.nn.hide_frames import HideFrames, visible_frames
 from pyrodis.nn.patch_encoder import PatchEncoder
+from pyrodis.nn.place_finder import PlaceFinder
 from pyrodis.nn.placed_decoder import PlacedDecoder
 from pyrodis.nn.pooled import PlaceBlindEncoder, PooledEncoder, UpsampleDecoder
 from pyrodis.nn.recurrent import BidirectionalLSTM, MeanReader, RecurrentTransition
@@ -41,6 +42,7 @@ __all__ = [
     "PatchEncoder",
     "PatchShuffle",
     "PlaceBlindEncoder",
+    "PlaceFinder",
     "PlacedDecoder",
     "PooledEncoder",
     "ProductFrames",

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd import gradcheck
 from torch.nn.functional import softplus
 
-from pyrodis.guides import DeltaWhatWhereGuide, WhatWhereGuide
+from pyrodis.guides import DeltaWhatWhereGuide, WhatThenWhereGuide, WhatWhereGuide
 from pyrodis.infer import NamedELBO, SameClip, score_shown_frames
 from pyrodis.infer.handlers import scale_latents
 from pyrodis.infer.penalties import add_penalty
@@ -21,6 +21,7 @@ from pyrodis.nn import (
     MeanFrames,
     NormalizedHead,
     PlaceBlindEncoder,
+    PlaceFinder,
     PooledEncoder,
     ProductFrames,
     UpsampleDecoder,
@@ -186,6 +187,46 @@ def test_what_where_guide_factorization() -> None:
         torch.testing.assert_close(sites["where"]["fn"].base_dist.loc[:, t], loc)
         torch.testing.assert_close(sites["where"]["fn"].base_dist.scale[:, t], scale)
     torch.testing.assert_close(guide(x)["what_frames"], torch.stack([frame[0] for frame in of_frames], 1))
+
+
+@pytest.mark.parametrize("reader", [MeanFrames, EveryFrame])
+def test_what_then_where_guide_factorization(reader: type) -> None:
+    torch.manual_seed(0)
+    finder = PlaceFinder(S, FRAME, key_dim=3, widths=(2,), kernel_size=3, hidden_dim=4)
+    guide = WhatThenWhereGuide(encoders()[0], finder, S, D, what_reader=reader()).double().eval()
+    x = make_clips(2)
+    sites = get_trace(guide, x).nodes
+    of_frames = [by_hand.head(guide.what_head, guide.what_encoder(x[:, t])) for t in range(T)]
+    loc, scale = reader()(*(torch.stack(part, 1) for part in zip(*of_frames)))
+    torch.testing.assert_close(sites["what"]["fn"].base_dist.loc, loc)
+    torch.testing.assert_close(sites["what"]["fn"].base_dist.scale, scale)
+    what = sites["what"]["value"]
+    for t in range(T):
+        of_frame = what[:, t] if reader is EveryFrame else what
+        features = finder(x[:, t : t + 1], of_frame.unsqueeze(1)).squeeze(1)
+        loc, scale = by_hand.head(guide.where_head, features)
+        torch.testing.assert_close(sites["where"]["fn"].base_dist.loc[:, t], loc)
+        torch.testing.assert_close(sites["where"]["fn"].base_dist.scale[:, t], scale)
+
+
+def test_place_finder_is_attention_over_places() -> None:
+    torch.manual_seed(0)
+    finder = PlaceFinder(S, (1, 12, 16), num_places=2, key_dim=3, widths=(2,), kernel_size=3, hidden_dim=4).double()
+    finder = finder.eval()
+    frames, what = torch.rand(2, T, 1, 12, 16, dtype=torch.float64), randn(2, 1, S)
+    found, weights = finder(frames, what), finder.attention(frames, what)
+    for b in range(2):
+        queries = finder.queries(what[b, 0]).reshape(2, 3)
+        for t in range(T):
+            keys = finder.keys(frames[b, t : t + 1])[0]
+            for m in range(2):
+                scores = sum(queries[m, k] * keys[k] for k in range(3)) / math.sqrt(3)
+                attention = scores.exp() / scores.exp().sum()
+                rows, columns = attention.shape
+                torch.testing.assert_close(weights[b, t, m], attention)
+                x = sum(attention[i, j] * (2 * j / (columns - 1) - 1) for i in range(rows) for j in range(columns))
+                y = sum(attention[i, j] * (2 * i / (rows - 1) - 1) for i in range(rows) for j in range(columns))
+                torch.testing.assert_close(found[b, t, 2 * m : 2 * m + 2], 2.5 * torch.stack([x, y]))
 
 
 def test_delta_what_where_guide_sets_both_codes() -> None:

@@ -24,6 +24,7 @@ from pyrodis.guides import (
     ParallelGuide,
     SmoothingGuide,
     StructuredGuide,
+    WhatThenWhereGuide,
     WhatWhereGuide,
 )
 from pyrodis.infer import measure_factorization
@@ -59,6 +60,23 @@ def what_where(guide: Any, reader: Any, **rest: Any) -> Any:
     return guide(Pixels(), Pixels(), 3, 2, what_reader=reader, **rest)
 
 
+class Finder(nn.Module):
+    """Looks at a frame and at what with one linear layer."""
+
+    feature_dim = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pixels, self.what = Pixels(), nn.Linear(3, 3)
+
+    def forward(self, frames: Tensor, what: Tensor) -> Tensor:
+        return (self.pixels(frames) * self.what(what)).tanh()
+
+
+def what_then_where(reader: Any) -> Any:
+    return WhatThenWhereGuide(Pixels(), Finder(), 3, 2, what_reader=reader)
+
+
 MAKERS: dict[str, Callable[[], Any]] = {
     **{
         f"{cls.__name__}-{dim}": lambda cls=cls, dim=dim: cls(Pixels(), dim, 2, hidden_dim=4)
@@ -78,6 +96,8 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "WhatWhereGuide-None": lambda: what_where(WhatWhereGuide, None),
     "WhatWhereGuide-ProductFrames": lambda: what_where(WhatWhereGuide, ProductFrames()),
     "WhatWhereGuide-EveryFrame": lambda: what_where(WhatWhereGuide, EveryFrame()),
+    "WhatThenWhereGuide-None": lambda: what_then_where(None),
+    "WhatThenWhereGuide-EveryFrame": lambda: what_then_where(EveryFrame()),
     "DeltaWhatWhereGuide": lambda: what_where(DeltaWhatWhereGuide, None),
 }
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import pyrodis
-from pyrodis.guides import DeltaWhatWhereGuide, WhatWhereGuide
+from pyrodis.guides import DeltaWhatWhereGuide, WhatThenWhereGuide, WhatWhereGuide
 from pyrodis.infer import DensityRatio, FitSettings, NamedELBO, SameClip, score_shown_frames
 from pyrodis.infer.describe import build, describe
 from pyrodis.infer.handlers import scale_latents
@@ -25,10 +25,12 @@ from pyrodis.models import AddCodes, ConcatenateCodes, NormalPixels, WhatWhereVA
 from pyrodis.nn import (
     Downsample,
     EveryFrame,
+    GaussianBlur,
     MeanFrames,
     OneFrame,
     OtherFrame,
     PlaceBlindEncoder,
+    PlaceFinder,
     PooledEncoder,
     ProductFrames,
     RandomShift,
@@ -55,6 +57,14 @@ def make_of(guide_class: Any, reader: Any, **rest: Any) -> Callable[[], tuple[An
     return lambda: (model_of(reader in PER_FRAME), guide_of(guide_class, what_reader=reader(), **rest))
 
 
+def then_of(reader: Any, **rest: Any) -> Callable[[], tuple[Any, Any]]:
+    def make() -> tuple[Any, Any]:
+        encoder, finder = PlaceBlindEncoder(FRAME, 4, (2, 2), 3), PlaceFinder(S, FRAME, 2, 3, (2,), 3, 4)
+        return model_of(reader in PER_FRAME), WhatThenWhereGuide(encoder, finder, S, D, what_reader=reader(), **rest)
+
+    return make
+
+
 PAIRS: dict[str, Callable[[], tuple[Any, Any]]] = {
     **{f"normal-{reader.__name__}": make_of(WhatWhereGuide, reader) for reader in (*PER_FRAME, MeanFrames, OneFrame)},
     "normal-ProductFrames": make_of(WhatWhereGuide, ProductFrames),
@@ -69,6 +79,8 @@ PAIRS: dict[str, Callable[[], tuple[Any, Any]]] = {
             where_view=Downsample(2, restore=False),
         ),
     ),
+    **{f"then-{reader.__name__}": then_of(reader) for reader in (EveryFrame, MeanFrames)},
+    "then-view": then_of(MeanFrames, where_view=GaussianBlur(1.0)),
     "delta": make_of(DeltaWhatWhereGuide, MeanFrames),
     "delta-EveryFrame": make_of(DeltaWhatWhereGuide, EveryFrame, affine=False),
     "delta-without-norm": make_of(DeltaWhatWhereGuide, OneFrame, batch_norm=False),
