@@ -5,8 +5,9 @@ The map of the library, from the ground up; each package imports only those befo
 - `pyrodis.ops`: small checks and tensor functions.
 - `pyrodis.distributions`, `nn`, `regularizers`, `datasets`, `metrics`: parts that know nothing of each other.
 - `pyrodis.models`, `guides`: the generative and the inference programs.
-- `pyrodis.infer`: objective, training, handlers and queries; the names below come from there.
-- `pyrodis.plotting`, `options`, `testing`: figures, command lines, and the checks to run on parts of one's own.
+- `pyrodis.infer`: objective, training, handlers and queries; most names below come from there.
+- `pyrodis.plotting`, `export`, `options`, `testing`: figures, draws for ArviZ, command lines, and the checks to run on
+  parts of one's own.
 
 Importing `pyrodis` imports none of them: a name is looked up when it is first used.
 """
@@ -17,6 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pyrodis.export import to_arviz as to_arviz
     from pyrodis.infer.comparison import compare_guides as compare_guides
     from pyrodis.infer.comparison import importance_bound as importance_bound
     from pyrodis.infer.elbo import NamedELBO as NamedELBO
@@ -46,11 +48,13 @@ _HOMES = {
     "sample_prior": "pyrodis.infer.queries",
     "scale_latents": "pyrodis.infer.handlers",
     "swap": "pyrodis.infer.queries",
+    "to_arviz": "pyrodis.export",
     "traverse": "pyrodis.infer.traversal",
 }
 _PACKAGES = (
     "datasets",
     "distributions",
+    "export",
     "guides",
     "infer",
     "metrics",
