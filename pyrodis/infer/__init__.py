@@ -10,9 +10,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pyrodis.infer.comparison import GuideScores as GuideScores
+    from pyrodis.infer.amortization import AmortizationGap as AmortizationGap
+    from pyrodis.infer.amortization import amortization_gap as amortization_gap
+    from pyrodis.infer.calibration import Calibration as Calibration
+    from pyrodis.infer.calibration import interval_coverage as interval_coverage
+    from pyrodis.infer.calibration import simulation_based_calibration as simulation_based_calibration
     from pyrodis.infer.components import component_kl as component_kl
     from pyrodis.infer.contrastive import Contrast as Contrast
+    from pyrodis.infer.correlation import posterior_correlation as posterior_correlation
     from pyrodis.infer.density_ratio import DensityRatio as DensityRatio
     from pyrodis.infer.digit_judge import ClipReading as ClipReading
     from pyrodis.infer.digit_judge import DigitJudge as DigitJudge
@@ -25,6 +30,8 @@ if TYPE_CHECKING:
     from pyrodis.infer.evaluation import pair_table as pair_table
     from pyrodis.infer.factorization import measure_factorization as measure_factorization
     from pyrodis.infer.gaps import factorization_gaps as factorization_gaps
+    from pyrodis.infer.guide_scores import GuideScores as GuideScores
+    from pyrodis.infer.guide_scores import GuideTable as GuideTable
     from pyrodis.infer.hidden_frames import score_shown_frames as score_shown_frames
     from pyrodis.infer.history import History as History
     from pyrodis.infer.interruption import TrainingInterrupted as TrainingInterrupted
@@ -33,11 +40,14 @@ if TYPE_CHECKING:
     from pyrodis.infer.learned_similarity import LearnedSimilarity as LearnedSimilarity
     from pyrodis.infer.linear_prediction import LinearPrediction as LinearPrediction
     from pyrodis.infer.mutual_information import MutualInformation as MutualInformation
+    from pyrodis.infer.pareto import pareto_khat as pareto_khat
     from pyrodis.infer.penalties import GuideRun as GuideRun
     from pyrodis.infer.penalties import add_guide_penalty as add_guide_penalty
     from pyrodis.infer.reencoding import Reencoding as Reencoding
     from pyrodis.infer.same_clip import SameClip as SameClip
     from pyrodis.infer.settings import FitSettings as FitSettings
+    from pyrodis.infer.site_kl import SiteKL as SiteKL
+    from pyrodis.infer.site_kl import latent_kl as latent_kl
     from pyrodis.infer.slow_learning import SlowLearning as SlowLearning
     from pyrodis.infer.staged_training import fit_stages as fit_stages
     from pyrodis.infer.stages import Stage as Stage
@@ -54,6 +64,8 @@ if TYPE_CHECKING:
     from pyrodis.infer.what_where import what_where_scores as what_where_scores
 
 _HOMES = {
+    "AmortizationGap": "amortization",
+    "Calibration": "calibration",
     "ClipReading": "digit_judge",
     "Contrast": "contrastive",
     "Decodings": "evaluation",
@@ -61,7 +73,8 @@ _HOMES = {
     "DigitJudge": "digit_judge",
     "FitSettings": "settings",
     "GuideRun": "penalties",
-    "GuideScores": "comparison",
+    "GuideScores": "guide_scores",
+    "GuideTable": "guide_scores",
     "History": "history",
     "Judge": "judge",
     "LearnedSimilarity": "learned_similarity",
@@ -70,6 +83,7 @@ _HOMES = {
     "NamedELBO": "elbo",
     "Reencoding": "reencoding",
     "SameClip": "same_clip",
+    "SiteKL": "site_kl",
     "SlowLearning": "slow_learning",
     "Stage": "stages",
     "Terms": "elbo",
@@ -77,6 +91,7 @@ _HOMES = {
     "TrainingInterrupted": "interruption",
     "WhatWhereDecodings": "what_where",
     "add_guide_penalty": "penalties",
+    "amortization_gap": "amortization",
     "component_kl": "components",
     "decode_exchanges": "evaluation",
     "decode_what_where": "what_where",
@@ -86,10 +101,15 @@ _HOMES = {
     "fit_supervised": "supervised",
     "future_frame_scores": "what_where",
     "individual_stages": "stages",
+    "interval_coverage": "calibration",
+    "latent_kl": "site_kl",
     "measure_factorization": "factorization",
     "pair_table": "evaluation",
+    "pareto_khat": "pareto",
+    "posterior_correlation": "correlation",
     "remove_latents": "traversal",
     "score_shown_frames": "hidden_frames",
+    "simulation_based_calibration": "calibration",
     "tandem_stages": "stages",
     "together_stages": "stages",
     "train_digit_judge": "digit_judge",

@@ -144,6 +144,7 @@ def test_guides_side_by_side() -> None:
     paired = mean_score(independent.per_clip["elbo"] - wide[0].per_clip["elbo"])
     assert paired.low > 0
     assert paired.high - paired.low < independent.elbo.high - independent.elbo.low
+    assert 0 < independent.seconds < 1
     plain = independent.as_dict()
     assert (plain["name"], plain["num_samples"], plain["elbo"]["num"]) == ("independent", 20, 60)
     lines = guide_table([exact, independent]).splitlines()
@@ -157,6 +158,31 @@ def test_a_data_set_gives_what_its_frames_give() -> None:
     items = [{"x": clip, "factors": torch.zeros(1)} for clip in x]
     rows = [pyrodis.compare_guides({"a": (model, guide)}, data, num_samples=2)[0] for data in (x, items)]
     assert rows[0] == rows[1]
+
+
+def test_rows_print_as_a_table() -> None:
+    model = make_model()
+    x = draw(model, 6).clamp(0, 1)
+    pairs = {"<exact>": (model, ExactGuide(model)), "narrow": (model, LinearGuide(model, (0.05, 0.05)))}
+    plain = pyrodis.compare_guides(pairs, x, num_samples=4)
+    assert plain[0].high_khat is None
+    assert repr(plain).splitlines()[0] == "| guide | ELBO | IWAE, K = 4 | gap | nll | KL f | KL z | ms |"
+    rows = pyrodis.compare_guides(pairs, x, num_samples=4, num_khat_samples=400, chunk_size=200)
+    assert [row.high_khat.value for row in rows] == [0.0, 1.0]
+    assert rows[1].per_clip["khat"].shape == (6,)
+    assert rows[1].as_dict()["high_khat"]["num"] == 6
+    for bound in ("elbo", "iwae", "gap"):  # k-hat has draws of its own
+        torch.testing.assert_close(rows[1].per_clip[bound], plain[1].per_clip[bound])
+    lines = str(rows).splitlines()
+    assert len(lines) == 4
+    assert "| k > 0.7 |" in lines[0]
+    assert "| 100 % |" in lines[3]
+    html = rows._repr_html_()
+    assert html.count("<tr>") == 3
+    assert "<td>&lt;exact&gt;</td>" in html
+    assert guide_table(rows) == repr(rows)
+    with pytest.raises(ValueError, match="num_khat_samples must be at least 100, got 50: fewer draws than PSIS needs"):
+        pyrodis.compare_guides(pairs, x, num_samples=4, num_khat_samples=50)
 
 
 def broken_clips() -> torch.Tensor:
