@@ -73,7 +73,8 @@ def factorization_graph(factorization: Mapping[str, Sequence[str]], ax: Axes | N
         seen = name not in factorization
         edge = "black" if seen else LOOKS[_kind(name)]["color"]
         ax.plot(x, y, "o", ms=NODE_SIZE, mfc="#dddddd" if seen else "white", mec=edge, mew=1.3, zorder=3)
-        ax.text(x, y, _label(name), ha="center", va="center", fontsize=10, zorder=4)
+        label = _label(name)
+        ax.text(x, y, label, ha="center", va="center", fontsize=7 if "mathrm" in label else 10, zorder=4)
     ax.set_xlim(0.45, width - 0.45)
     ax.set_ylim(min(heights) - 0.45, max(heights) + 0.45)
     ax.set_axis_off()
