@@ -6,6 +6,7 @@ numpy arrays or torch tensors; what they must look like is checked at the edge.
 
 from pyrodis.metrics.activity import active_units, activity
 from pyrodis.metrics.assignment import assign_latents, explained_by_groups
+from pyrodis.metrics.beta_vae_score import beta_vae_score
 from pyrodis.metrics.bimodality import Bimodality, bimodality, eigenvalue_memory
 from pyrodis.metrics.classification import factor_accuracies
 from pyrodis.metrics.correlation import (
@@ -16,17 +17,22 @@ from pyrodis.metrics.correlation import (
 )
 from pyrodis.metrics.dci import dci
 from pyrodis.metrics.factor_r2 import factor_r2
+from pyrodis.metrics.factor_vae_score import factor_vae_score
 from pyrodis.metrics.frechet import frechet_distance
 from pyrodis.metrics.hamming import hamming_distance
 from pyrodis.metrics.image_quality import image_quality, sequence_quality
 from pyrodis.metrics.inception import inception_scores
 from pyrodis.metrics.lag import centroid_lag, disc_centroid, lag_of_paths
+from pyrodis.metrics.mcc import mcc
 from pyrodis.metrics.mig import mig, mutual_information_matrix
+from pyrodis.metrics.modularity import modularity
 from pyrodis.metrics.paired import paired_difference
 from pyrodis.metrics.positions import centroid_error, centroid_errors, unordered_positions
 from pyrodis.metrics.presence import dominance, presence_auroc
 from pyrodis.metrics.probes import probe_accuracy, probe_r2
 from pyrodis.metrics.regions import region_errors, region_errors_by_item
+from pyrodis.metrics.report import ALL_SCORES, QUICK_SCORES, Report, report
+from pyrodis.metrics.sap import sap
 from pyrodis.metrics.score import Score, mean_score, proportion_score
 from pyrodis.metrics.segmentation import (
     adjusted_rand_index,
@@ -36,15 +42,20 @@ from pyrodis.metrics.segmentation import (
 )
 from pyrodis.metrics.similarity import cosine_auc, cosine_similarities
 from pyrodis.metrics.swap import class_histogram, histogram_entropy, two_sided_scores, two_sided_wanted
+from pyrodis.metrics.two_factor import two_factor_score
 
 __all__ = [
+    "ALL_SCORES",
+    "QUICK_SCORES",
     "Bimodality",
+    "Report",
     "Score",
     "active_units",
     "activity",
     "adjusted_rand_index",
     "adjusted_rand_index_by_scene",
     "assign_latents",
+    "beta_vae_score",
     "bimodality",
     "centroid_error",
     "centroid_errors",
@@ -59,6 +70,7 @@ __all__ = [
     "explained_by_groups",
     "factor_accuracies",
     "factor_r2",
+    "factor_vae_score",
     "frechet_distance",
     "hamming_distance",
     "histogram_entropy",
@@ -69,8 +81,10 @@ __all__ = [
     "latent_correlation",
     "latent_factor_correlation",
     "mask_iou",
+    "mcc",
     "mean_score",
     "mig",
+    "modularity",
     "mutual_information_matrix",
     "owner_accuracy",
     "paired_difference",
@@ -80,8 +94,11 @@ __all__ = [
     "proportion_score",
     "region_errors",
     "region_errors_by_item",
+    "report",
+    "sap",
     "sequence_quality",
     "squared_cross_correlation",
+    "two_factor_score",
     "two_sided_scores",
     "two_sided_wanted",
     "unordered_positions",

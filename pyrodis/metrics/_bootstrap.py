@@ -64,5 +64,6 @@ def bootstrap_errors(
         raise ValueError(f"num_resamples must be at least 2, got {num_resamples}; one resample has no spread")
     generator = np.random.default_rng(seed)
     even = np.full(num_items, 1 / num_items)
+    value = statistic(np.ones(num_items))  # first: a statistic that draws then gives it for any number of resamples
     draws = [statistic(generator.multinomial(num_items, even).astype(np.float64)) for _ in range(num_resamples)]
-    return statistic(np.ones(num_items)), NORMAL_QUANTILE * np.std(draws, axis=0, ddof=1)
+    return value, NORMAL_QUANTILE * np.std(draws, axis=0, ddof=1)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pyrodis.metrics._arrays import Array, finite, to_numpy
+from pyrodis.metrics.score import Score
+
+NUM_PERMUTATIONS = 3  # orders of the factors that a chance level is the mean of
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,41 @@ def check_num_items(table: CodeTable, least: int, why: str) -> None:
     """Refuse fewer items than a split needs."""
     if table.num < least:
         raise ValueError(f"codes must hold at least {least} items, got {table.num}; {why}")
+
+
+def check_several_factors(table: CodeTable, why: str) -> None:
+    """Refuse a single factor where factors are told apart."""
+    if len(table.names) < 2:
+        raise ValueError(f"factors must have at least 2 columns, got 1; {why}")
+
+
+def chance_level(table: CodeTable, statistic: Callable[[CodeTable], np.ndarray], seed: int) -> np.ndarray:
+    """Return what codes score that know nothing of the factors: the factors go to other items, in whole rows.
+
+    The mean over a few such orders. Codes and factors stay what they are, each by itself, so that what a finite sample
+    adds to a score is in its chance level as well.
+    """
+    generator = np.random.default_rng([seed, 1])
+    orders = [table.rows_of(generator.permutation(table.num)) for _ in range(NUM_PERMUTATIONS)]
+    return np.mean([statistic(replace(table, factors=table.factors[rows])) for rows in orders], axis=0)
+
+
+def share_scores(
+    prefix: str, names: Sequence[str], values: np.ndarray, errors: np.ndarray, chances: np.ndarray, num: int
+) -> dict[str, Score]:
+    """Return "<prefix>" and "<prefix>/<factor>" from the mean and one share a factor, intervals cut to [0, 1]."""
+    values = np.clip(values, 0.0, 1.0)  # rounding alone
+    lows, highs = np.maximum(values - errors, 0.0), np.minimum(values + errors, 1.0)
+    keys = [prefix, *(f"{prefix}/{name}" for name in names)]
+    return {
+        key: Score(value, low, high, chance=chance, ceiling=1.0, num=num)
+        for key, value, low, high, chance in zip(keys, values, lows, highs, chances, strict=True)
+    }
+
+
+def with_mean(of_factors: np.ndarray) -> np.ndarray:
+    """Return one number a factor (F,) behind their mean (F + 1,)."""
+    return np.concatenate([of_factors.mean(keepdims=True), of_factors])
 
 
 def _names(factor_names: Sequence[str] | None, num_factors: int) -> tuple[str, ...]:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pyrodis.metrics._arrays import Array, check_count, entropy
+from pyrodis.metrics._arrays import Array
 from pyrodis.metrics._bootstrap import bootstrap_errors
-from pyrodis.metrics._codes import CodeTable, code_table
+from pyrodis.metrics._codes import code_table, share_scores, with_mean
+from pyrodis.metrics._information import Informations
 from pyrodis.metrics.score import Score
 
 
@@ -64,22 +65,16 @@ def mig(
         (0.99, ['mig', 'mig/color', 'mig/shape'])
     """
     table = code_table(codes, factors, factor_names)
-    informations = _Informations(table, num_bins)
+    informations = Informations(table, num_bins)
 
     def statistic(weights: np.ndarray) -> np.ndarray:
         shares = informations.normalized(weights)
         ordered = np.sort(np.concatenate([np.zeros_like(shares[:1]), shares]), axis=0)
         gaps = ordered[-1] - ordered[-2]
-        return np.concatenate([gaps.mean(keepdims=True), gaps])
+        return with_mean(gaps)
 
     values, errors = bootstrap_errors(statistic, table.num, num_resamples, seed)
-    values = np.clip(values, 0.0, 1.0)  # rounding alone
-    lows, highs = np.maximum(values - errors, 0.0), np.minimum(values + errors, 1.0)
-    keys = ["mig", *(f"mig/{name}" for name in table.names)]
-    return {
-        key: Score(value, low, high, chance=0.0, ceiling=1.0, num=table.num)
-        for key, value, low, high in zip(keys, values, lows, highs)
-    }
+    return share_scores("mig", table.names, values, errors, np.zeros_like(values), table.num)
 
 
 def mutual_information_matrix(codes: Array, factors: Array, num_bins: int = 20) -> np.ndarray:
@@ -112,40 +107,4 @@ def mutual_information_matrix(codes: Array, factors: Array, num_bins: int = 20) 
         [[1.0], [0.0]]
     """
     table = code_table(codes, factors)
-    return _Informations(table, num_bins).normalized(np.ones(table.num))
-
-
-class _Informations:
-    """Mutual information of every pair of dimension and factor, for any weights of the items."""
-
-    def __init__(self, table: CodeTable, num_bins: int) -> None:
-        check_count(num_bins, "num_bins")
-        if num_bins < 2:
-            raise ValueError(f"num_bins must be at least 2, got {num_bins}; the usual number is 20")
-        self.num_frames, self.num_bins = table.num_frames, num_bins
-        self.codes = _equal_width(table.codes, num_bins).T
-        if table.discrete:
-            columns = [np.unique(column, return_inverse=True)[1].ravel() for column in table.factors.T]
-        else:
-            columns = list(_equal_width(table.factors, num_bins).T)
-        self.factors = columns
-
-    def normalized(self, weights: np.ndarray) -> np.ndarray:
-        """Return the information of every pair over the entropy of its factor (D, F)."""
-        rows = np.repeat(weights, self.num_frames)
-        return np.stack([self._of_factor(column, rows) for column in self.factors], axis=1)
-
-    def _of_factor(self, column: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        size = int(column.max()) + 1
-        counts = [np.bincount(code * size + column, rows, minlength=self.num_bins * size) for code in self.codes]
-        joint = np.stack(counts).reshape(-1, self.num_bins, size) / rows.sum()
-        of_code, of_factor = entropy(joint.sum(axis=2)), entropy(joint.sum(axis=1))
-        information = np.maximum(of_code + of_factor - entropy(joint.reshape(len(joint), -1)), 0.0)  # rounding alone
-        return np.divide(information, of_factor, out=np.zeros_like(information), where=of_factor > 0)
-
-
-def _equal_width(columns: np.ndarray, num_bins: int) -> np.ndarray:
-    """Return the bin of every number, 0..num_bins-1, between the least and the largest of its column."""
-    low, spread = columns.min(axis=0), np.ptp(columns, axis=0)
-    shares = (columns - low) / np.where(spread > 0, spread, 1.0)
-    return np.minimum(shares * num_bins, num_bins - 1).astype(np.int64)
+    return Informations(table, num_bins).normalized(np.ones(table.num))

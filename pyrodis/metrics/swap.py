@@ -56,7 +56,7 @@ def two_sided_wanted(factor_names: Sequence[str], dynamic: Sequence[str] = ("act
         >>> two_sided_wanted(("action", "skin"))["static_sampled/skin"]
         'chance'
     """
-    _check_dynamic(factor_names, dynamic)
+    check_dynamic(factor_names, dynamic)
     wanted: dict[str, str] = {}
     for row, (static_target, dynamic_target) in _WANTED.items():
         wanted |= {f"{row}/{name}": dynamic_target if name in dynamic else static_target for name in factor_names}
@@ -218,7 +218,7 @@ def _check_keys(mapping: Mapping[str, Array], name: str, expected: tuple[str, ..
         raise ValueError(f"{name} must have the keys {expected}, got {tuple(mapping)}; pass every one and no other")
 
 
-def _check_dynamic(factor_names: Sequence[str], dynamic: Sequence[str]) -> None:
+def check_dynamic(factor_names: Sequence[str], dynamic: Sequence[str]) -> None:
     """Refuse a split of the factors that leaves one side empty or names a factor that does not exist."""
     if isinstance(dynamic, str):
         raise TypeError(f"dynamic must be a sequence of factor names, got the string {dynamic!r}; write ({dynamic!r},)")
