@@ -201,8 +201,9 @@ def interval_coverage(
         ['f/0.5', 'f/0.9', 'z/0.5', 'z/0.9']
     """
     cuts = {level: _cut(level, num_draws) for level in _check_levels(levels)}
-    sizes = {"batch_size": batch_size, "chunk_size": chunk_size, "seed": seed}
-    ranks = simulated_ranks(model, guide, num_simulations, num_draws, **sizes)
+    ranks = simulated_ranks(
+        model, guide, num_simulations, num_draws, batch_size=batch_size, chunk_size=chunk_size, seed=seed
+    )
     scores = {}
     for name, found in ranks.items():
         inside = torch.minimum(found + 1, num_draws + 1 - found).double()  # ranks from the nearer end, with one's own

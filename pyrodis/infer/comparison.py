@@ -166,5 +166,5 @@ def _row(name: str, values: dict[str, torch.Tensor], num_samples: int, seconds: 
     scores = {key: mean_score(value) for key, value in values.items() if key != "khat"}
     kl = {key.removeprefix("kl_"): score for key, score in scores.items() if key.startswith("kl_")}
     khat = proportion_score(values["khat"] > KHAT_LIMIT, chance=None, ceiling=0.0) if "khat" in values else None
-    bounds = [scores[key] for key in ("elbo", "iwae", "gap", "nll")]
-    return GuideScores(name, *bounds, kl, num_samples, values, khat, seconds)
+    elbo, iwae, gap, nll = (scores[key] for key in ("elbo", "iwae", "gap", "nll"))
+    return GuideScores(name, elbo, iwae, gap, nll, kl, num_samples, values, khat, seconds)

@@ -68,7 +68,7 @@ def simulated_ranks(
     model, guide = innermost(model), innermost(guide)
     if "x" in _required_arguments(model):
         raise ValueError(
-            "the model must draw clips by itself, got a program that cannot run without x; pass the model, then the guide"
+            "the model must draw its clips, got a program that cannot run without x; pass the model, then the guide"
         )
     tensors = chain(model.parameters(), guide.parameters(), model.buffers())
     device = next((tensor.device for tensor in tensors), torch.device("cpu"))
