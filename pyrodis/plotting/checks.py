@@ -203,7 +203,7 @@ def guide_comparison(
         made[0].axvline(evidence, color="black", lw=1, ls=":", label="evidence")
     made[0].legend(frameon=False, fontsize=7, loc="upper center", ncols=3, columnspacing=1, handletextpad=0.4)
     _draw_points(made[1], [row.gap for row in rows], COLORS[0], "gap", 0.0)
-    made[1].set_xlim(left=min(0.0, made[1].get_xlim()[0]))
+    made[1].axvline(0, color="black", lw=0.8)
     if known:
         _draw_points(made[2], known, COLORS[0], "k-hat", 0.0)
         made[2].set_xlim(-0.03, 1.03)
