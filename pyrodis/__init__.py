@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyrodis.export import to_arviz as to_arviz
+    from pyrodis.infer.card import write_card as write_card
     from pyrodis.infer.comparison import compare_guides as compare_guides
     from pyrodis.infer.comparison import importance_bound as importance_bound
     from pyrodis.infer.elbo import NamedELBO as NamedELBO
@@ -50,6 +51,7 @@ _HOMES = {
     "swap": "pyrodis.infer.queries",
     "to_arviz": "pyrodis.export",
     "traverse": "pyrodis.infer.traversal",
+    "write_card": "pyrodis.infer.card",
 }
 _PACKAGES = (
     "datasets",

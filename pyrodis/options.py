@@ -83,6 +83,8 @@ def run_script(
 ) -> int:
     """Run a script's main function, and say what a user can mend in one line instead of a traceback.
 
+    At its end every run in the output directory gets its card, see `pyrodis.write_card`.
+
     Args:
         main: Takes the parsed options.
         parser: Parser with the shared options.
@@ -104,6 +106,7 @@ def run_script(
     options = parser.parse_args(arguments)
     try:
         main(options)
+        _write_cards(options.output)
     except KeyboardInterrupt as interruption:
         if options.debug:
             raise
@@ -115,6 +118,13 @@ def run_script(
         _say(parser, f"error: {' '.join(str(error).split())}")
         return 1
     return 0
+
+
+def _write_cards(output: Path) -> None:
+    from pyrodis.infer.card import find_runs, write_card
+
+    for run in find_runs(output):
+        write_card(run)
 
 
 def _stopped(interruption: KeyboardInterrupt) -> str:

@@ -8,6 +8,7 @@ import importlib.util
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -109,6 +110,28 @@ def test_figures_are_images(finished: Path) -> None:
     assert heads.get(".png") == b"\x89PNG"
     assert heads.get(".gif") == b"GIF8"
     assert all(path.stat().st_size > 100 for path in figures)
+
+
+def test_the_card_holds_what_the_files_hold(finished: Path) -> None:
+    card = (finished / "card.md").read_text(encoding="utf8")
+    config = json.loads((finished / "config.json").read_text(encoding="utf8"))
+    for side in ("model", "guide"):
+        assert f"`{config[side]['class']}`" in card
+    assert "| latent site | batch | event |" in card or "Latent sites: `z`." in card
+    assert "The guide's factorization, for" in card or "which `pyrodis.load` cannot build by itself" in card
+    checksums = set(re.findall(r'"checksum": "(.+?)"', json.dumps(config["data"])))
+    assert checksums
+    parts = [
+        *checksums,
+        f"| seed | {config['training']['seed']} |",
+        "| run: preset | smoke test |",
+        config["started"][:10],
+    ]
+    parts += [f"| version of {name} | {version} |" for name, version in config["versions"].items()]
+    parts += [f"| {name} | " for name in json.loads((finished / "metrics.json").read_text(encoding="utf8"))]
+    parts += [f"](figures/{path.name})" for path in (finished / "figures").iterdir()]
+    assert [part for part in (*parts, 'pyrodis.load("."') if part not in card] == []
+    assert re.search(r"trained for \d+\.\d minutes \(\d+ epochs, [\d,]+ steps\)", card)
 
 
 def test_nothing_unfinished_is_left(finished: Path) -> None:

@@ -10,6 +10,7 @@ from typing import NoReturn
 import pytest
 
 from pyrodis.infer.interruption import TrainingInterrupted
+from pyrodis.infer.run_directory import RunDirectory, make_config
 from pyrodis.options import add_shared_options, run_script
 
 
@@ -112,3 +113,25 @@ def test_success(parser: argparse.ArgumentParser) -> None:
     seen: list[int] = []
     assert run_script(lambda options: seen.append(options.seed), parser, ["--seed", "5"]) == 0
     assert seen == [5]
+
+
+def test_every_run_of_a_script_gets_its_card(parser: argparse.ArgumentParser, tmp_path: Path) -> None:
+    described = {"class": "mine.Model", "arguments": None}
+    config = make_config(described, described, {}, {"seed": 0}, None)
+
+    def main(options: argparse.Namespace) -> None:
+        for name in ("a", "b"):
+            RunDirectory(options.output / name).claim(config, resume=False, overwrite=False)
+
+    assert run_script(main, parser, ["--output", str(tmp_path)]) == 0
+    assert sorted(path.parent.name for path in tmp_path.glob("*/card.md")) == ["a", "b"]
+
+
+def test_a_card_that_cannot_be_written_is_one_line(
+    parser: argparse.ArgumentParser, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def main(options: argparse.Namespace) -> None:
+        (options.output / "config.json").write_text('{"format": "pyrodis.run"}')
+
+    assert run_script(main, parser, ["--output", str(tmp_path)]) == 1
+    assert "config.json has format version None" in capsys.readouterr().err

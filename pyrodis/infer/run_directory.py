@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import json
 import platform
 import sys
@@ -19,7 +20,7 @@ CONFIG_FORMAT = "pyrodis.run"
 CONFIG_VERSION = 1
 _COMPARED = ("model", "guide", "data", "training", "run")
 _NOT_COMPARED = ("training.num_workers", "training.checkpoint_minutes")
-_RESULTS = ("metrics.json", "pairs.csv", "figures/*.png", "figures/*.gif")
+_RESULTS = ("metrics.json", "pairs.csv", "card.md", "figures/*.png", "figures/*.gif")
 _OWN_FILES = ("config.json", "weights.safetensors", "history.csv", "checkpoints/*.ckpt", *_RESULTS)
 _OWN_PATTERNS = ("logs/events.out.tfevents.*", ".*.tmp", "checkpoints/.*.tmp")
 _STAGES = tuple(f"stages/*/{pattern}" for pattern in _OWN_FILES + _OWN_PATTERNS)
@@ -28,10 +29,11 @@ _STAGES = tuple(f"stages/*/{pattern}" for pattern in _OWN_FILES + _OWN_PATTERNS)
 class RunDirectory:
     """The files of one run.
 
-    ``config.json`` holds every setting, ``weights.safetensors`` the weights, ``checkpoints/last.ckpt`` and
-    ``best.ckpt`` what continues the run and its best epoch, ``history.csv`` a row an epoch, ``logs/`` the same for
-    TensorBoard, ``stages/`` a run directory a stage where a training has some. Every file is written under a temporary
-    name first.
+    ``config.json`` holds every setting and when the run was started, ``weights.safetensors`` the weights,
+    ``checkpoints/last.ckpt`` and ``best.ckpt`` what continues the run and its best epoch, ``history.csv`` a row an
+    epoch, ``logs/`` the same for TensorBoard, ``stages/`` a run directory a stage where a training has some, and
+    ``card.md`` the page that `pyrodis.write_card` makes of all this. Every file is written under a temporary name
+    first.
 
     Args:
         path: The directory; it and its parents are made where they are missing.
@@ -101,6 +103,7 @@ class RunDirectory:
             FileExistsError: The directory holds a run, or files of a run without its settings.
             ValueError: ``resume`` was asked for, and the run here has other settings.
         """
+        started: Any = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         if not self.config.exists():
             if self.files():
                 raise FileExistsError(
@@ -113,9 +116,11 @@ class RunDirectory:
                 self._check_same(old, config, resume)
             if resume and config["versions"] != old.get("versions"):  # say what trained, and what goes on with it
                 config = {**config, "versions": old.get("versions"), "resumed_with": config["versions"]}
+            started = old.get("started") if resume else started
             stale = self.files() if overwrite else self.files(_RESULTS) if find_differences(old, config) else []
             for file in stale:
                 file.unlink()
+        config = {**config, "started": started}
         write_atomic(self.config, lambda target: target.write_text(json.dumps(config, indent=2) + "\n"))
 
     def _check_same(self, old: Mapping[str, Any], new: Mapping[str, Any], resume: bool) -> None:

@@ -4,6 +4,7 @@ Matplotlib and Pillow are imported when a picture is drawn, not with this packag
 color-blind readers as well.
 """
 
+from pyrodis.metrics.score_table import score_table
 from pyrodis.plotting.checks import guide_comparison, latent_kl_map, rank_histogram
 from pyrodis.plotting.eigenvalues import eigenvalue_histogram
 from pyrodis.plotting.factorization_graph import factorization_graph
@@ -13,7 +14,7 @@ from pyrodis.plotting.mask_panel import mask_panel
 from pyrodis.plotting.matrices import correlation_matrix
 from pyrodis.plotting.posterior import posterior_over_time, time_covariance
 from pyrodis.plotting.save_gif import save_gif
-from pyrodis.plotting.scores import guide_table, score_table, two_sided_bars
+from pyrodis.plotting.scores import guide_table, two_sided_bars
 from pyrodis.plotting.sweeps import factor_sweep, sweep_curve, sweep_map
 from pyrodis.plotting.training_curves import training_curves
 from pyrodis.plotting.traversal_grid import traversal_film, traversal_grid

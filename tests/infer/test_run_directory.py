@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,9 @@ def test_a_used_directory_is_refused_with_the_difference(tmp_path: Path) -> None
         RunDirectory(tmp_path).claim(other, resume=False, overwrite=False)
     with pytest.raises(ValueError, match=r"model\.arguments\.size was 1, is 2; .* overwrite=True"):
         RunDirectory(tmp_path).claim(other, resume=True, overwrite=False)
-    assert read_config(tmp_path) == config()
+    stored = read_config(tmp_path)
+    assert datetime.datetime.fromisoformat(stored.pop("started")) <= datetime.datetime.now(datetime.timezone.utc)
+    assert stored == config()
     with pytest.raises(FileExistsError, match=r"already holds a run of these settings; resume=True goes on with it"):
         RunDirectory(tmp_path).claim(config(), resume=False, overwrite=False)
     RunDirectory(tmp_path).claim(config(), resume=True, overwrite=False)
@@ -69,6 +72,16 @@ def test_a_resumed_run_keeps_the_versions_that_began_it(tmp_path: Path) -> None:
     assert (stored["versions"], stored["resumed_with"]) == ({"torch": "1"}, {"torch": "2"})
 
 
+def test_a_resumed_run_keeps_the_time_at_which_it_was_started(tmp_path: Path) -> None:
+    RunDirectory(tmp_path).claim(config(), resume=False, overwrite=False)
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"started": "2020-01-01T00:00:00+00:00"}))
+    RunDirectory(tmp_path).claim(config(), resume=True, overwrite=False)
+    assert read_config(tmp_path)["started"].startswith("2020")
+    RunDirectory(tmp_path).claim(config(), resume=False, overwrite=True)
+    assert not read_config(tmp_path)["started"].startswith("2020")
+
+
 def test_overwrite_removes_the_files_of_a_run_and_no_other(tmp_path: Path) -> None:
     model, guide = make_pair()
     fit(model, guide, make_frames(), settings=FitSettings(**QUICK), output=tmp_path)
@@ -76,8 +89,8 @@ def test_overwrite_removes_the_files_of_a_run_and_no_other(tmp_path: Path) -> No
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures/swap.gif").touch()
     (tmp_path / "figures/mine.svg").touch()
-    (tmp_path / "metrics.json").touch()
-    (tmp_path / "pairs.csv").touch()
+    for name in ("metrics.json", "pairs.csv", "card.md"):
+        (tmp_path / name).touch()
     RunDirectory(tmp_path).claim(config(), resume=False, overwrite=True)
     left = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
     assert left == {"config.json", "notes.txt", "figures/mine.svg"}
@@ -114,7 +127,7 @@ def test_a_run_made_longer_drops_the_scores_of_the_shorter_one(tmp_path: Path) -
     constant = {"schedule": "constant", "max_steps": None}
     RunDirectory(tmp_path).claim(config(training=constant | {"num_epochs": 3}), resume=False, overwrite=False)
     (tmp_path / "figures").mkdir()
-    scores = [tmp_path / name for name in ("metrics.json", "pairs.csv", "figures/swap.gif")]
+    scores = [tmp_path / name for name in ("metrics.json", "pairs.csv", "card.md", "figures/swap.gif")]
     for path in (*scores, tmp_path / "history.csv"):
         path.touch()
     RunDirectory(tmp_path).claim(config(training=constant | {"num_epochs": 3}), resume=True, overwrite=False)
