@@ -33,7 +33,7 @@ from pyrodis.models import LinearGaussianDynamics
 from tests.linear_gaussian import ExactGuide, LinearGuide, T, draw, make_model, reshaped
 from tests.pairs import DYNAMIC_PAIRS, every_pair, make_clips, make_pair
 
-CHAIN = torch.tensor([[0.7, 0.4], [-0.3, 0.8]], dtype=torch.float64)
+CHAIN = torch.tensor([[0.3, 0.8], [-0.8, 0.3]], dtype=torch.float64)  # turns, so that some correlations are negative
 EMISSION = torch.tensor([[1.0, 0.5], [0.0, 1.0], [0.3, -0.4]], dtype=torch.float64)
 
 
