@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-__all__ = ["add_shared_options", "run_script"]
+__all__ = ["add_shared_options", "explain", "run_script"]
 
 PRESETS = ("default", "best", "paper")
 DEVICES = ("auto", "cpu", "cuda")
@@ -107,17 +107,31 @@ def run_script(
     try:
         main(options)
         _write_cards(options.output)
-    except KeyboardInterrupt as interruption:
+    except (KeyboardInterrupt, ValueError, TypeError, OSError, FloatingPointError) as error:
         if options.debug:
             raise
-        _say(parser, _stopped(interruption))
-        return 130
-    except (ValueError, TypeError, OSError, FloatingPointError) as error:
-        if options.debug:
-            raise
-        _say(parser, f"error: {' '.join(str(error).split())}")
-        return 1
+        code, sentence = explain(error)
+        sys.stderr.write(f"{parser.prog}: {sentence}\n")
+        return code
     return 0
+
+
+def explain(error: BaseException) -> tuple[int, str]:
+    """Return how a command ends after an error, and what it says of it.
+
+    Args:
+        error: An interruption, or an error that a user can mend.
+
+    Returns:
+        The exit code, 130 after an interruption and 1 after an error, and one line.
+
+    Example:
+        >>> explain(ValueError("size must be at least 8, got 3"))
+        (1, 'error: size must be at least 8, got 3')
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return 130, _stopped(error)
+    return 1, f"error: {' '.join(str(error).split())}"
 
 
 def _write_cards(output: Path) -> None:
@@ -133,7 +147,3 @@ def _stopped(interruption: KeyboardInterrupt) -> str:
     if epoch is None or getattr(interruption, "checkpoint", None) is None:
         return str(interruption) or "interrupted"
     return f"stopped at epoch {epoch}, step {step}; continue with --resume"
-
-
-def _say(parser: argparse.ArgumentParser, sentence: str) -> None:
-    sys.stderr.write(f"{parser.prog}: {sentence}\n")

@@ -46,7 +46,8 @@ class VideoFolder(Dataset[dict[str, Tensor]]):
     A clip is a video (.mp4, .m4v, .mov, .avi, .webm, .mkv, .mpg, .mpeg), a .gif, an array of frames (.npy, or each
     array of a .npz), or a folder of images (.png, .jpg, .jpeg, .bmp) in the order of their numbers. Sizes, lengths and
     kinds may differ. Window w of a clip starts at frame w times `stride` and takes every `step`-th frame; the largest
-    square in the middle of a frame is resized. A file that cannot be read, or is too short, is left out with a warning.
+    square in the middle of a frame is resized. A file that cannot be read, or is too short, is left out with a warning;
+    hidden files and directories of runs are passed by.
 
     A clip is decoded when its first window is asked for, and its frames are then kept as files, so memory does not grow
     with the folder: 12 kB a frame of 64 x 64 pixels in color, 1.1 GB an hour at 25 frames a second. What a video says
@@ -262,12 +263,15 @@ def _clips_at(path: Path) -> Sequence[ClipFile]:
 
 
 def _find_clips(root: Path) -> Iterator[tuple[str, Sequence[ClipFile], str]]:
-    """Names, clips, and sentences on what cannot be opened, in the order of names; hidden files are passed by."""
+    """Names, clips, and sentences on what cannot be opened; what is hidden, and figures of runs, are passed by."""
     if not root.is_dir():
         raise FileNotFoundError(f"root must be a folder of videos, got {root}, which is none; give another path")
     for parent, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         here, name = Path(parent), Path(parent).relative_to(root).as_posix()
+        if here != root and (here / "config.json").is_file() and (here / "checkpoints").is_dir():
+            folders.clear()
+            continue
         kinds = {file: Path(file).suffix.lower() for file in sorted(files) if not file.startswith(".")}
         if any(kind in IMAGE_SUFFIXES for kind in kinds.values()):
             yield name, _clips_at(here), ""

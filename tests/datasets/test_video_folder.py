@@ -398,6 +398,17 @@ def test_bad_arguments(tmp_path: Path, arguments: dict[str, object], kind: type[
         VideoFolder(**given)  # type: ignore[arg-type]
 
 
+def test_runs_and_hidden_files_are_passed_by(tmp_path: Path, cache: Path) -> None:
+    for folder in ("runs/first", "runs/first/figures", "runs/first/checkpoints", ".thumbnails"):
+        (tmp_path / folder).mkdir(parents=True)
+        np.save(tmp_path / folder / "a.npy", SQUARE)
+    (tmp_path / "runs" / "first" / "config.json").write_text("{}")
+    np.save(tmp_path / ".hidden.npy", SQUARE)
+    np.save(tmp_path / "mine.npy", SQUARE)
+    assert VideoFolder(tmp_path, size=8, split="all", cache=cache).clips == ("mine.npy",)
+    assert len(VideoFolder(tmp_path / "runs" / "first", size=8, split="all", cache=cache).clips) == 3
+
+
 def test_a_file_that_vanishes_is_named(tmp_path: Path, cache: Path) -> None:
     np.save(tmp_path / "a.npy", SQUARE)
     data = VideoFolder(tmp_path, size=8, split="all", cache=cache)
