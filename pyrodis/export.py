@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -158,10 +159,6 @@ class _StopAfter(Messenger):
     def _stop(self, msg: Any) -> None:
         raise _AllDrawn
 
-    def __exit__(self, kind: Any, *rest: Any) -> bool:
-        super().__exit__(kind, *rest)
-        return kind is _AllDrawn
-
 
 class _AllDrawn(Exception):
     """The last latent site has its value."""
@@ -169,7 +166,7 @@ class _AllDrawn(Exception):
 
 def _draw_prior(model: nn.Module, x: torch.Tensor, num: int, dim: int, last: str) -> Any:
     """Trace of the latent sites drawn from the prior, for clips of the shape of x."""
-    with poutine.trace() as messenger, _StopAfter(last), pyro.plate(DRAWS, num, dim=dim), poutine.uncondition():
+    with poutine.trace() as messenger, suppress(_AllDrawn), _StopAfter(last), pyro.plate(DRAWS, num, dim=dim):
         model(x)
     return messenger.trace
 
@@ -180,7 +177,8 @@ def _predict(
     """Draws of x given latents, and the log-likelihood (N, B) of x itself."""
     num = len(next(iter(latents.values())))
     size = max(1, FRAMES_AT_ONCE // (x.shape[0] * x.shape[1]))
-    dims, draws, log_likelihood = (), [], []
+    dims: tuple[str, ...] = ()
+    draws, log_likelihood = [], []
     for start in range(0, num, size):
         part = {name: value[start : start + size] for name, value in latents.items()}
         with pyro.plate(DRAWS, min(size, num - start), dim=dim), poutine.condition(data=part):

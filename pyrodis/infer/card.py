@@ -204,11 +204,12 @@ def _sites(model: nn.Module | None, rows: Sequence[Mapping[str, float]]) -> str:
 
 def _factorization(guide: nn.Module | None, data: Mapping[str, Mapping[str, Any]]) -> str:
     """What the guide declares that each code is inferred from."""
-    if guide is None or not hasattr(guide, "factorization"):
+    declare: Any = getattr(guide, "factorization", None)
+    if declare is None:
         return "What each code is inferred from: the guide does not declare it."
     lengths = [value["num_frames"] for value in data.values() if value.get("num_frames")]
     num_frames = min(FRAMES_SHOWN, *lengths) if lengths else FRAMES_SHOWN
-    declared = guide.factorization(num_frames)
+    declared = declare(num_frames)
     lines = [[f"`{code}`", ", ".join(f"`{source}`" for source in sources)] for code, sources in declared.items()]
     frames = "one frame" if num_frames == 1 else f"{num_frames} frames"
     return f"The guide's factorization, for {frames}:\n\n{_table(['code', 'is inferred from'], lines)}"
