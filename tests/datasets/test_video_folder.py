@@ -260,6 +260,12 @@ def _sound_alone(folder: Path) -> None:
 
 
 def _playlist_named_mp4(folder: Path) -> None:
+    """FFmpeg, left to itself, opens what a list of this kind names."""
+    write_video(folder / "elsewhere.ts", SQUARE, "mpeg4")
+    (folder / "bad.mp4").write_text("ffconcat version 1.0\nfile elsewhere.ts\n")
+
+
+def _stream_list_named_mp4(folder: Path) -> None:
     write_video(folder.parent / "elsewhere.ts", SQUARE, "mpeg4")
     lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:1", "#EXTINF:1,", str(folder.parent / "elsewhere.ts"), "#EXT-X-ENDLIST"]
     (folder / "bad.mp4").write_text("\n".join(lines))
@@ -311,6 +317,7 @@ HOSTILE = [
     (_short_video, r"bad\.mp4 must have at least 8 frames, got 5"),
     (_sound_alone, r"bad\.mkv must hold a whole video, got no picture"),
     (_playlist_named_mp4, r"bad\.mp4 must be a whole \.mp4 file"),
+    (_stream_list_named_mp4, r"bad\.mp4 must be a whole \.mp4 file"),
     (_save(np.zeros((9, 8, 8), dtype=np.int64)), r"bad\.npy must hold bytes or floats, got int64"),
     (_save(np.zeros((9, 8, 8, 5), dtype=np.uint8)), r"bad\.npy must be a clip .* got \(9, 8, 8, 5\)"),
     (_save(np.zeros((2, 9, 3, 8, 8), dtype=np.uint8)), r"bad\.npy must be a clip .*; save one clip a file"),
