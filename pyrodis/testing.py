@@ -285,6 +285,11 @@ def _check_sites(model: nn.Module, guide: nn.Module, x: torch.Tensor) -> None:
             ours.shape() == theirs.shape(),
             f"site '{name}' has shape {ours.shape()} in the guide, {theirs.shape()} in the model",
         )
+        _require(
+            ours.event_shape == theirs.event_shape,
+            f"site '{name}' has event shape {tuple(ours.event_shape)} in the guide, {tuple(theirs.event_shape)} in the "
+            f"model; what belongs to one datum is its event, e.g. .to_event({len(theirs.event_shape)})",
+        )
     _require(model_trace.nodes["x"]["is_observed"], "the model must observe x at the site 'x'")
     output = model(x)
     _require(

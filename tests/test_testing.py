@@ -124,6 +124,20 @@ def test_sizes_that_differ_are_found() -> None:
         check_model_guide(make, X)
 
 
+def test_events_that_differ_are_found() -> None:
+    def bare(guide: Any, x: Tensor, batch_size: Any) -> Any:
+        with pyro.poutine.block():
+            codes = guide(x)
+        return {name: pyro.sample(name, Normal(value, 1.0)) for name, value in codes.items()}
+
+    def make() -> tuple[nn.Module, nn.Module]:
+        model, guide = tiny_dsvae()
+        return model, Program(guide, bare)
+
+    with pytest.raises(AssertionError, match=r"site 'f' has event shape \(\) in the guide, \(3,\) in the model"):
+        check_model_guide(make, X)
+
+
 class Offset(Normal):
     """A normal whose log_prob lacks a constant."""
 
