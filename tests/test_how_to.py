@@ -60,6 +60,6 @@ def test_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_extend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = run_blocks("extend", tmp_path, monkeypatch)
-    assert names["loss"].shape == ()
+    assert names["nats"].shape == ()
     x = torch.rand(2, 5, 1, 8, 8)
     assert torch.equal(names["LeftHalf"]()(x)[..., :4], x[..., :4])
