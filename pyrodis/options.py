@@ -107,7 +107,7 @@ def run_script(
     try:
         main(options)
         _write_cards(options.output)
-    except (KeyboardInterrupt, ValueError, TypeError, OSError, FloatingPointError) as error:
+    except (KeyboardInterrupt, ValueError, TypeError, OSError, MemoryError, FloatingPointError) as error:
         if options.debug:
             raise
         code, sentence = explain(error)

@@ -52,7 +52,7 @@ def one_sentence(command: str, debug: bool) -> Iterator[None]:
     """
     try:
         yield
-    except (KeyboardInterrupt, ValueError, TypeError, OSError, FloatingPointError) as error:
+    except (KeyboardInterrupt, ValueError, TypeError, OSError, MemoryError, FloatingPointError) as error:
         if debug:
             raise
         code, sentence = explain(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from pyrodis.infer.checkpoint import collect_weights, save_weights, write_checkpoint
+from pyrodis.infer.checkpoint import collect_weights, keep_copy, save_weights, write_checkpoint
 from pyrodis.infer.engine import Engine
 from pyrodis.infer.interruption import StopRequest
 from pyrodis.infer.run_directory import RunDirectory
@@ -55,14 +56,21 @@ class Recorder(lightning.Callback):
         self.best_weights: dict[str, Tensor] | None = None
         self._clock = self._saved = 0.0
         self._writer: Any = None
+        self._stepping = False
+        self._step = 0
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: Engine) -> None:  # type: ignore[override]
         """Start the clocks, and the log where there is a directory."""
         self._clock = self._saved = time.monotonic()
+        self._step = pl_module.state.step
         if self.directory is not None:
             from torch.utils.tensorboard import SummaryWriter
 
             self._writer = SummaryWriter(str(self.directory.logs), purge_step=pl_module.state.step + 1)
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        """Note that weights may change from here on."""
+        self._stepping = True
 
     def on_train_batch_end(self, trainer: Any, pl_module: Engine, outputs: Any, batch: Any, batch_idx: int) -> None:  # type: ignore[override]
         """Count the step; close the epoch or save where it is time."""
@@ -75,6 +83,13 @@ class Recorder(lightning.Callback):
             self._close_epoch(trainer, pl_module)
         elif time.monotonic() - self._saved >= 60 * pl_module.settings.checkpoint_minutes:
             self.save(pl_module)
+        self._stepping = False
+
+    def on_exception(self, trainer: Any, pl_module: Engine, exception: BaseException) -> None:  # type: ignore[override]
+        """Save the steps made so far if it was no step that failed: within one, weights or buffers may have changed."""
+        if isinstance(exception, Exception) and not self._stepping and pl_module.state.step > self._step:
+            with suppress(OSError):  # the exception says more
+                self.save(pl_module)
 
     def _close_epoch(self, trainer: lightning.Trainer, engine: Engine) -> None:
         state = engine.state
@@ -113,20 +128,24 @@ class Recorder(lightning.Callback):
     def _write_epoch(self, engine: Engine, row: dict[str, float]) -> None:
         if self.directory is None:
             return
-        for name, value in row.items():
-            if name not in ("epoch", "step"):
-                self._writer.add_scalar(name.replace("_", "/", 1), value, engine.state.step)
         self.save(engine)
         self.directory.write_history(engine.state.rows)
         save_weights(self.directory.weights, engine.model, engine.guide)
+        try:
+            for name, value in row.items():
+                if name not in ("epoch", "step"):
+                    self._writer.add_scalar(name.replace("_", "/", 1), value, engine.state.step)
+        except OSError as error:
+            raise OSError(f"{self.directory.logs} cannot be written: {error}; check the free space") from error
 
     def save(self, engine: Engine) -> Path | None:
         """Save the last checkpoint; return its path, or None without a directory."""
         if self.directory is None:
             return None
         engine.state.seconds = self._lap(engine)
+        keep_copy(self.directory.last, self.directory.previous)
         self._write_checkpoint(engine, self.directory.last)
-        self._saved = time.monotonic()
+        self._saved, self._step = time.monotonic(), engine.state.step
         return self.directory.last
 
     def _lap(self, engine: Engine) -> float:
@@ -138,10 +157,11 @@ class Recorder(lightning.Callback):
         weights = collect_weights(engine.model, engine.guide, penalties=True)
         write_checkpoint(path, weights, engine.trainer.optimizers[0].state_dict(), engine.state)
 
-    def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
+    def close(self) -> None:
         """Close the log."""
         if self._writer is not None:
-            self._writer.close()
+            with suppress(OSError):  # of a full disk, said before
+                self._writer.close()
 
 
 class Interruption(lightning.Callback):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import warnings
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +17,10 @@ from torch import Tensor, nn
 from pyrodis.infer.penalties import innermost, penalty_modules
 
 __all__ = [
+    "DamagedCheckpoint",
     "RunState",
     "collect_weights",
+    "keep_copy",
     "load_weights",
     "read_checkpoint",
     "read_weights",
@@ -28,6 +32,22 @@ __all__ = [
 CHECKPOINT_FORMAT = "pyrodis.checkpoint"
 WEIGHTS_FORMAT = "pyrodis.weights"
 FORMAT_VERSION = 1
+_NUMBER = (int, float)
+_KINDS: dict[str, tuple[type, ...]] = {
+    "step": (int,),
+    "sums": (dict,),
+    "num_seen": (int,),
+    "seconds": _NUMBER,
+    "rows": (list,),
+    "best": (*_NUMBER, type(None)),
+    "best_epoch": (int,),
+    "finished": (str,),
+    "component_kl": (list,),
+}
+
+
+class DamagedCheckpoint(ValueError):
+    """A checkpoint that cannot be read, or lacks a part."""
 
 
 @dataclass
@@ -87,6 +107,37 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
         temporary.unlink(missing_ok=True)
         raise OSError(f"{path} cannot be written: {error}; check its permissions and the free space") from error
+
+
+def keep_copy(path: Path, copy: Path) -> None:
+    """Give the contents of a file a second name, which stays when the file is replaced; do nothing without a file.
+
+    Args:
+        path: The file.
+        copy: The second name, in the same folder; whatever has it is replaced.
+
+    Raises:
+        OSError: It cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "a.txt"
+        >>> for text in ("old", "new"):
+        ...     keep_copy(path, path.with_name("b.txt"))
+        ...     write_atomic(path, lambda p: p.write_text(text))
+        >>> path.read_text(), path.with_name("b.txt").read_text()
+        ('new', 'old')
+    """
+
+    def write(target: Path) -> None:
+        target.unlink(missing_ok=True)
+        try:
+            os.link(path, target)
+        except OSError:  # not every file system has links
+            shutil.copyfile(path, target)
+
+    if path.exists() and not (copy.exists() and path.samefile(copy)):
+        write_atomic(copy, write)
 
 
 def collect_weights(model: nn.Module, guide: nn.Module, penalties: bool = False) -> dict[str, Tensor]:
@@ -226,7 +277,7 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
 def _check_format(path: Path, found: object, version: object, wanted: str) -> None:
     if found != wanted:
         raise ValueError(f"{path} was not written by pyrodis: its format is {found!r}, expected {wanted!r}")
-    if not str(version).isdigit() or int(str(version)) > FORMAT_VERSION:
+    if not str(version).isdecimal() or int(str(version)) > FORMAT_VERSION:
         raise ValueError(
             f"{path} has format version {version}, this pyrodis reads up to {FORMAT_VERSION}; upgrade pyrodis"
         )
@@ -272,7 +323,8 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], RunS
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is damaged, of another program, or of a newer format.
+        DamagedCheckpoint: The file is damaged: a ValueError.
+        ValueError: The file is of another program, or of a newer format.
 
     Example:
         >>> read_checkpoint(Path("nowhere.ckpt"))
@@ -283,17 +335,41 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], RunS
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist")
     try:
+        _check_bytes(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns of foreign files before it refuses them
             contents = torch.load(path, map_location="cpu", weights_only=True)
+    except (PermissionError, MemoryError):
+        raise
     except Exception as error:
-        raise ValueError(
+        raise DamagedCheckpoint(
             f"{path} cannot be read, it is truncated or no checkpoint of pyrodis ({type(error).__name__}); "
             "remove it, or start again with overwrite=True"
         ) from error
     found = contents if isinstance(contents, dict) else {}
     _check_format(path, found.get("format"), found.get("format_version"), CHECKPOINT_FORMAT)
-    try:
-        return found["weights"], found["optimizer"], RunState(**found["state"])
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path} lacks a part of a checkpoint ({error}); it was changed or damaged") from error
+    return _parts_of(path, found)
+
+
+def _check_bytes(path: Path) -> None:
+    """Refuse a file whose bytes are not those that were written (torch does not look), or that unpacks to more."""
+    with zipfile.ZipFile(path) as archive:
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()) or archive.testzip():
+            raise zipfile.BadZipFile("its contents are not those that were written")
+
+
+def _parts_of(path: Path, found: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any], RunState]:
+    """The three parts of a checkpoint, if they are of the right kinds."""
+    weights, optimizer, state = (found.get(name) for name in ("weights", "optimizer", "state"))
+    problem = ""
+    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+        problem = "weights by name"
+    elif not isinstance(optimizer, dict):
+        problem = "the optimizer's state"
+    elif not isinstance(state, dict) or not set(_KINDS) - {"component_kl"} <= set(state) <= set(_KINDS):
+        problem = "where the training stands"
+    else:
+        problem = ", ".join(name for name, value in state.items() if not isinstance(value, _KINDS[name]))
+    if problem:
+        raise DamagedCheckpoint(f"{path} lacks a part of a checkpoint ({problem}); it was changed or damaged")
+    return weights, optimizer, RunState(**state)  # type: ignore[return-value, arg-type]

@@ -22,7 +22,7 @@ _COMPARED = ("model", "guide", "data", "training", "run")
 _NOT_COMPARED = ("training.num_workers", "training.checkpoint_minutes")
 _RESULTS = ("metrics.json", "pairs.csv", "card.md", "figures/*.png", "figures/*.gif")
 _OWN_FILES = ("config.json", "weights.safetensors", "history.csv", "checkpoints/*.ckpt", *_RESULTS)
-_OWN_PATTERNS = ("logs/events.out.tfevents.*", ".*.tmp", "checkpoints/.*.tmp")
+_OWN_PATTERNS = ("logs/events.out.tfevents.*", ".*.tmp", "checkpoints/.*.tmp", "checkpoints/*.damaged")
 _STAGES = tuple(f"stages/*/{pattern}" for pattern in _OWN_FILES + _OWN_PATTERNS)
 
 
@@ -30,10 +30,10 @@ class RunDirectory:
     """The files of one run.
 
     ``config.json`` holds every setting and when the run was started, ``weights.safetensors`` the weights,
-    ``checkpoints/last.ckpt`` and ``best.ckpt`` what continues the run and its best epoch, ``history.csv`` a row an
-    epoch, ``logs/`` the same for TensorBoard, ``stages/`` a run directory a stage where a training has some, and
-    ``card.md`` the page that `pyrodis.write_card` makes of all this. Every file is written under a temporary name
-    first.
+    ``checkpoints/last.ckpt`` what continues the run, ``previous.ckpt`` the one before, should that be damaged, and
+    ``best.ckpt`` its best epoch, ``history.csv`` a row an epoch, ``logs/`` the same for TensorBoard, ``stages/`` a run
+    directory a stage where a training has some, and ``card.md`` the page that `pyrodis.write_card` makes of all this.
+    Every file is written under a temporary name first.
 
     Args:
         path: The directory; it and its parents are made where they are missing.
@@ -74,6 +74,16 @@ class RunDirectory:
     def last(self) -> Path:
         """The checkpoint that continues the run."""
         return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def previous(self) -> Path:
+        """The checkpoint before the last."""
+        return self.path / "checkpoints" / "previous.ckpt"
+
+    @property
+    def checkpoints(self) -> list[Path]:
+        """The checkpoints that there are, and that a run can go on from; the last one first."""
+        return [path for path in (self.last, self.previous, self.best) if path.exists()]
 
     @property
     def best(self) -> Path:
@@ -119,7 +129,8 @@ class RunDirectory:
             started = old.get("started") if resume else started
             stale = self.files() if overwrite else self.files(_RESULTS) if find_differences(old, config) else []
             for file in stale:
-                file.unlink()
+                if file != self.config:  # replaced last of all, or a run killed here could not be overwritten again
+                    file.unlink()
         config = {**config, "started": started}
         write_atomic(self.config, lambda target: target.write_text(json.dumps(config, indent=2) + "\n"))
 
@@ -236,7 +247,7 @@ def read_config(path: Path | str) -> dict[str, Any]:
         raise FileNotFoundError(f"{file} does not exist; give the directory of a run")
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{file} cannot be read, it is no JSON: {error}") from error
     if not isinstance(config, dict) or config.get("format") != CONFIG_FORMAT:
         raise ValueError(f'{file} does not describe a run of pyrodis: it lacks "format": "{CONFIG_FORMAT}"')

@@ -24,6 +24,7 @@ from pyrodis.infer.freezing import count_components
 from pyrodis.infer.history import History
 from pyrodis.infer.interruption import StopRequest, TrainingInterrupted
 from pyrodis.infer.penalties import innermost, wrappers
+from pyrodis.infer.recovery import ignore_signals, read_last_good, retell
 from pyrodis.infer.run_directory import RunDirectory, make_config
 from pyrodis.infer.sampler import StepBatchSampler
 from pyrodis.infer.settings import FitSettings
@@ -47,7 +48,9 @@ def fit(
 
     Adam minimizes -E_q log p(x | latents) + sum_s beta_s KL_s + sum_r weight_r penalty_r, the mean over a batch.
     Batches and noise are functions of the seed and the step alone, so a training that was cut anywhere and resumed on
-    the same machine gives the weights of one that was not cut, bit for bit on a CPU.
+    the same machine gives the weights of one that was not cut, bit for bit on a CPU. Where the last checkpoint is
+    damaged, a warning says so and the training goes on from the one before. If data fail between two steps, the steps
+    made so far are saved first.
 
     Both modules are trained in place, and left on the CPU in eval mode. They hold the weights of the last step; with
     ``patience``, those of the lowest validation total. ``weights.safetensors`` holds the same. A part that is frozen
@@ -74,7 +77,9 @@ def fit(
         ValueError: An argument is outside its range, or ``output`` holds a run of other settings.
         TypeError: An argument is of another type.
         FileExistsError: ``output`` holds a run, and neither ``resume`` nor ``overwrite`` was given.
-        FloatingPointError: A loss term or a gradient was not finite; names it.
+        FloatingPointError: A loss term or a gradient was not finite; names it, and the item that it came from.
+        MemoryError: Memory ran out; says what to lower.
+        OSError: A file of the run cannot be written, or one of the data is gone.
         TrainingInterrupted: SIGINT or SIGTERM came; a second one raises KeyboardInterrupt at once.
 
     Example:
@@ -102,7 +107,7 @@ def fit(
     if settings.patience is not None and validation is None:
         raise ValueError(f"patience needs validation data, got patience={settings.patience} and validation=None")
     directory = None if output is None else RunDirectory(output)
-    if directory is None or not (resume and directory.last.exists()):
+    if directory is None or not (resume and directory.checkpoints):
         _check_ready(model, guide, train, settings)  # before a directory is claimed, and a run in it removed
     if directory is not None:
         data = {"train": describe_data(train), "validation": describe_data(validation)}
@@ -144,14 +149,15 @@ def _restore(
     directory: RunDirectory | None, model: nn.Module, guide: nn.Module, settings: FitSettings
 ) -> tuple[RunState, dict[str, Any]]:
     """State of the run in the directory, its weights loaded; a new state where it has no checkpoint."""
-    if directory is None or not directory.last.exists():
+    found = None if directory is None else read_last_good(directory)
+    if found is None:
         return RunState(), {}
-    weights, optimizer_state, state = read_checkpoint(directory.last)
-    load_weights(model, guide, weights, directory.last, penalties=True)
+    weights, optimizer_state, state, source = found
+    load_weights(model, guide, weights, source, penalties=True)
     if state.finished == "all steps" and len(state.rows) < settings.num_epochs and settings.max_steps is None:
         state.finished = ""  # the same run, made longer
     if state.finished:
-        _finish(directory, model, guide, settings, None)
+        _finish(directory, model, guide, settings, state, None)
     return state, optimizer_state
 
 
@@ -160,9 +166,10 @@ def _finish(
     model: nn.Module,
     guide: nn.Module,
     settings: FitSettings,
+    state: RunState,
     best_weights: dict[str, Tensor] | None,
 ) -> None:
-    """Leave modules and weights file as a finished run leaves them."""
+    """Leave modules and files as a finished run leaves them."""
     if settings.patience is not None:
         source = Path("memory") if directory is None else directory.best
         best = read_checkpoint(source)[0] if best_weights is None else best_weights
@@ -170,6 +177,7 @@ def _finish(
     model.eval()
     guide.eval()
     if directory is not None:
+        directory.write_history(state.rows)
         save_weights(directory.weights, model, guide)
 
 
@@ -201,21 +209,35 @@ def _train(
         engine.train()
         try:
             trainer.fit(engine, _loader(data[0], settings, cuda, sampler))
-        except FloatingPointError as error:
-            raise FloatingPointError(f"{error}; {_kept(directory)}") from error
+        except Exception as error:
+            bad = partial(_bad_items, data[0], settings, state.step, plan[1])
+            told = retell(error, engine.where(), settings.batch_size, bad, _kept(directory))
+            if told is None:
+                raise
+            raise told from error
+        finally:
+            recorder.close()
     if interruption.stopped:
         model.eval()
         guide.eval()
         raise TrainingInterrupted(-(-state.step // plan[0]), state.step, interruption.checkpoint)
-    _finish(directory, model, guide, settings, recorder.best_weights)
+    _finish(directory, model, guide, settings, state, recorder.best_weights)
 
 
 def _kept(directory: RunDirectory | None) -> str:
-    hint = "train again with a lower learning_rate or with gradient_clip"
     if directory is None or not directory.last.exists():
-        return f"no checkpoint was written before it; {hint}"
-    step = read_checkpoint(directory.last)[2].step
-    return f"the last good checkpoint, of step {step}, is kept in {directory.last}; {hint}"
+        return "no checkpoint was written before it"
+    try:
+        step = read_checkpoint(directory.last)[2].step
+    except (OSError, ValueError, MemoryError):
+        return f"what was saved last is in {directory.last}"
+    return f"the last good checkpoint, of step {step}, is kept in {directory.last}"
+
+
+def _bad_items(train: Dataset[Any], settings: FitSettings, step: int, num_steps: int) -> list[int]:
+    """Which items of the batch of a step hold NaN or infinity."""
+    batch = next(iter(StepBatchSampler(_length(train), settings.batch_size, settings.seed, step, num_steps)), [])
+    return [index for index in batch if not bool(train[index]["x"].isfinite().all())]
 
 
 def _uses_cuda(settings: FitSettings) -> bool:
@@ -259,6 +281,7 @@ def _loader(
 ) -> DataLoader[Any]:
     batching: dict[str, Any] = {"batch_size": settings.batch_size} if sampler is None else {"batch_sampler": sampler}
     batching |= {"num_workers": settings.num_workers, "persistent_workers": settings.num_workers > 0}
+    batching |= {"worker_init_fn": ignore_signals} if settings.num_workers else {}
     pin = cuda and data[0]["x"].device.type == "cpu"  # what lies on the device already cannot be pinned
     collate = partial(stack_items, names=("x", *settings.inputs))
     return DataLoader(data, **batching, pin_memory=pin, collate_fn=collate)

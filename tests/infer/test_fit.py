@@ -202,6 +202,7 @@ def test_the_run_directory_is_complete(tmp_path: Path) -> None:
     files = {str(p.relative_to(tmp_path / "run")) for p in (tmp_path / "run").rglob("*") if p.is_file()}
     log = next(name for name in files if name.startswith("logs/events.out.tfevents"))
     named = {"config.json", "weights.safetensors", "history.csv", "checkpoints/last.ckpt", "checkpoints/best.ckpt"}
+    named.add("checkpoints/previous.ckpt")
     assert files == named | {log}
     with (tmp_path / "run/history.csv").open() as file:
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
