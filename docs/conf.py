@@ -31,7 +31,8 @@ default_role = "code"  # single backticks mean code, as in Markdown
 
 html_theme = "furo"
 html_title = "pyrodis"
-html_static_path = ["_static"] if (Path(__file__).parent / "_static").is_dir() else []
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 3
