@@ -84,7 +84,7 @@ SHARED: dict[str, Any] = {
     "what_factor": 2,
     "what_widths": (24, 48),
     "what_kernel": 5,
-    "where_encoder": "finder",
+    "where_encoder": "conv",
     "where_view": "none",
     "blur": 3.0,
     "factor": 4,
@@ -230,7 +230,7 @@ def add_cure_options(option: Any, preset: dict[str, Any]) -> None:
         "--where-encoder",
         choices=("finder", "conv"),
         help="finder: looks in a frame for what there is, so that what decides whose place is whose; conv: sees the "
-        "frame alone (default: finder)",
+        "frame alone (default: conv)",
     )
     option("--where-view", choices=("none", "blur", "down"), help="without detail, or of fewer pixels (default: none)")
     option("--blur", type=float, help=f"deviation of the blur in pixels (default: {preset['blur']})")

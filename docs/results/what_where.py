@@ -61,7 +61,7 @@ CURES = {"cure": Experiment("**the cured model**", CURE, ("cure",))}
 
 # Every line of the ablation: in words, and the options that it adds to the command of the cure.
 CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "frame-alone": ("where from the frame alone, not given what", ("--where-encoder", "conv")),
+    "finder": ("where looked for, given what", ("--where-encoder", "finder")),
     "broadcast": ("without placing: broadcast decoder", ("--decoder", "broadcast")),
     "conv": ("without placing: transposed convolutions", ("--decoder", "conv")),
     "shift": ("what from frames that are shifted at random besides", ("--what-view", "shift")),
