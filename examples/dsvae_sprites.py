@@ -31,6 +31,7 @@ from pyrodis.infer import (
     MutualInformation,
     Reencoding,
     add_guide_penalty,
+    first_process,
 )
 from pyrodis.infer.evaluation import decode_exchanges, exchange_scores, pair_table
 from pyrodis.infer.judge import train_judge
@@ -469,6 +470,8 @@ def main(options: argparse.Namespace) -> None:
         overwrite=options.overwrite,
         description={"preset": "smoke test" if options.smoke_test else options.preset, "hold_out": options.hold_out},
     )
+    if not first_process():
+        return
     name = data["test"].name
     print(f"trained on {name} in {sum(history.column('seconds')) / 60:.1f} minutes")
     scores = evaluate(options, run, model, guide, data, held_out)

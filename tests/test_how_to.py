@@ -40,14 +40,18 @@ def test_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_several_gpus_as_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = run_blocks("several_gpus", tmp_path, monkeypatch)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    history = names["train"](num_clips=8, num_epochs=1, base_channels=2, batch_size=8)
+    assert len(history.rows) == 1
+    assert (tmp_path / "runs/on_all/weights.safetensors").is_file()
+    x = torch.rand(3, 2, 1, 16, 16)
+    assert names["penalized"](x)["what"].shape[0] == 3
     variables = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with torch.random.fork_rng(devices=[]):
         elbo = names["main"](num_clips=16, num_epochs=1, base_channels=2)
     assert all(parameter.grad is not None for parameter in elbo.parameters() if parameter.requires_grad)
-    assert (tmp_path / "model.safetensors").is_file()
 
 
 def test_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

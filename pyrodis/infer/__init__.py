@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from pyrodis.infer.pareto import pareto_khat as pareto_khat
     from pyrodis.infer.penalties import GuideRun as GuideRun
     from pyrodis.infer.penalties import add_guide_penalty as add_guide_penalty
+    from pyrodis.infer.processes import first_process as first_process
+    from pyrodis.infer.processes import joint_batch as joint_batch
     from pyrodis.infer.reencoding import Reencoding as Reencoding
     from pyrodis.infer.same_clip import SameClip as SameClip
     from pyrodis.infer.settings import FitSettings as FitSettings
@@ -97,11 +99,13 @@ _HOMES = {
     "decode_what_where": "what_where",
     "exchange_scores": "evaluation",
     "factorization_gaps": "gaps",
+    "first_process": "processes",
     "fit_stages": "staged_training",
     "fit_supervised": "supervised",
     "future_frame_scores": "what_where",
     "individual_stages": "stages",
     "interval_coverage": "calibration",
+    "joint_batch": "processes",
     "latent_kl": "site_kl",
     "measure_factorization": "factorization",
     "pair_table": "evaluation",

@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from pyrodis.infer.checkpoint import collect_weights, keep_copy, save_weights, write_checkpoint
 from pyrodis.infer.engine import Engine
 from pyrodis.infer.interruption import StopRequest
+from pyrodis.infer.processes import any_process, first_process
 from pyrodis.infer.run_directory import RunDirectory
 from pyrodis.ops import check_frames
 
@@ -74,10 +75,12 @@ class Recorder(lightning.Callback):
 
     def on_train_batch_end(self, trainer: Any, pl_module: Engine, outputs: Any, batch: Any, batch_idx: int) -> None:  # type: ignore[override]
         """Count the step; close the epoch or save where it is time."""
+        if not pl_module.ends_step:
+            return
         state = pl_module.state
         for name, value in pl_module.values.items():
-            state.sums[name] = state.sums.get(name, 0.0) + value * len(batch["x"])
-        state.num_seen += len(batch["x"])
+            state.sums[name] = state.sums.get(name, 0.0) + value * pl_module.num_clips
+        state.num_seen += pl_module.num_clips
         state.step += 1
         if state.step % pl_module.steps_per_epoch == 0 or state.step == pl_module.num_steps:
             self._close_epoch(trainer, pl_module)
@@ -183,8 +186,8 @@ class Interruption(lightning.Callback):
         self.request.install()
 
     def on_train_batch_end(self, trainer: Any, pl_module: Engine, outputs: Any, batch: Any, batch_idx: int) -> None:  # type: ignore[override]
-        """Save and stop if asked to."""
-        if self.request.asked and not pl_module.state.finished:
+        """Save and stop if asked to, all processes after the same step."""
+        if pl_module.ends_step and not pl_module.state.finished and any_process(self.request.asked):
             self.checkpoint = self.recorder.save(pl_module)
             self.stopped = trainer.should_stop = True
 
@@ -209,7 +212,7 @@ class Progress(lightning.Callback):
         # A terminal without a size (some containers) would get no bar at all.
         sized = self._terminal and os.get_terminal_size(sys.stderr.fileno()).columns > 0
         self._bar = tqdm(
-            disable=os.environ.get("TQDM_DISABLE", "0") not in ("", "0"),
+            disable=os.environ.get("TQDM_DISABLE", "0") not in ("", "0") or not first_process(),
             total=pl_module.num_steps,
             initial=pl_module.state.step,
             unit="step",
@@ -222,6 +225,8 @@ class Progress(lightning.Callback):
 
     def on_train_batch_end(self, trainer: Any, pl_module: Engine, outputs: Any, batch: Any, batch_idx: int) -> None:  # type: ignore[override]
         """Move the bar."""
+        if not pl_module.ends_step:
+            return
         now = time.monotonic()
         step = pl_module.state.step
         if self._terminal and now - self._text > 0.2:

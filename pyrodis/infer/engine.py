@@ -17,7 +17,8 @@ from pyrodis.infer.elbo import NamedELBO
 from pyrodis.infer.freezing import component_modules, count_components, frozen_modules
 from pyrodis.infer.handlers import scale_latents
 from pyrodis.infer.penalties import innermost
-from pyrodis.infer.sampler import seed_noise
+from pyrodis.infer.processes import on_first_process, sum_over_processes
+from pyrodis.infer.sampler import StepBatchSampler, seed_noise
 from pyrodis.infer.settings import FitSettings, kl_factor, learning_rate_at
 from pyrodis.infer.sites import get_trace, latent_sites
 
@@ -67,6 +68,7 @@ class Engine(lightning.LightningModule):
         plan: Steps an epoch, and steps of the whole training.
         state: Where the training stands; only read here.
         optimizer_state: State of the optimizer to continue from; empty for a new one.
+        sampler: What divides the batch of a step over processes and parts; None where nothing does.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Engine(lightning.LightningModule):
         plan: tuple[int, int],
         state: RunState,
         optimizer_state: Mapping[str, Any],
+        sampler: StepBatchSampler | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -92,6 +95,9 @@ class Engine(lightning.LightningModule):
         self._programs = self._scaled or (model, guide)  # in a tuple, so that wrappers are no submodules
         self._elbo = (NamedELBO(analytic=settings.analytic),)
         self._optimizer_state = optimizer_state
+        self._sampler = sampler
+        self._part = 0
+        self.num_clips = 0
         self._trained = [p for p in self.parameters() if p.requires_grad]
         self._frozen = (*frozen_modules(model), *frozen_modules(guide))
         self._measured: tuple[list[str], Tensor] = ([], torch.empty(0))
@@ -99,6 +105,11 @@ class Engine(lightning.LightningModule):
         self._owners: dict[str, int] = {}
         self._active: list[int] = []
         self.rate = 0.0
+
+    @property
+    def ends_step(self) -> bool:
+        """Whether the part of the batch under way is the last of its step."""
+        return self._sampler is None or self._part == self._sampler.num_parts - 1
 
     def train(self, mode: bool = True) -> Engine:
         """Set the mode of all modules but the frozen ones."""
@@ -143,7 +154,9 @@ class Engine(lightning.LightningModule):
     def on_train_batch_start(self, batch: Mapping[str, Tensor], batch_idx: int) -> None:
         """Set noise, learning rate and KL weights to those of this step."""
         step = self.state.step
-        seed_noise(self.device, self.settings.seed, "noise", step, self.global_rank)
+        self._part = 0 if self._sampler is None else batch_idx % self._sampler.num_parts
+        later = (self._part,) if self._part else ()
+        seed_noise(self.device, self.settings.seed, "noise", step, self.global_rank, *later)
         self.rate = learning_rate_at(self.settings, step, self.num_steps)
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = self.rate
@@ -161,14 +174,27 @@ class Engine(lightning.LightningModule):
     def training_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
         """Return the objective of a batch, nats per datum."""
         names, values, total = self._terms(batch)
-        self._measured = (names, values)
+        share, weight = self._share(len(batch["x"]))
+        self._measured = (names, share * values if self._part == 0 else self._measured[1] + share * values)
         # What all sites cool down by is taken out of the objective. Adam's step is the same, but it would remember the
         # large gradients of what only the KL moves, such as a prior, and keep its steps small long after.
-        return total / max(1.0, min(self._kl_factors(self.state.step).values(), default=1.0))
+        return weight * total / max(1.0, min(self._kl_factors(self.state.step).values(), default=1.0))
+
+    def _share(self, num: int) -> tuple[float, float]:
+        """The share that some clips have in the mean over the whole batch, and what makes the mean over shares of it.
+
+        Lightning divides by the number of parts, and takes the mean of gradients over processes.
+        """
+        if self._sampler is None:
+            self.num_clips = num
+            return 1.0, 1.0
+        self.num_clips = self._sampler.num_in_step(self.state.step)
+        return num / self.num_clips, num * self._sampler.num_shares / self.num_clips
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Stop at a value that is not finite, before it reaches a weight; clip the gradient."""
         names, values = self._measured
+        values = sum_over_processes(values)
         trained = [p for p in self._trained if p.grad is not None]
         norm = torch.nn.utils.get_total_norm([p.grad for p in trained if p.grad is not None])
         *read, norm_read = torch.cat([values, norm.reshape(1).to(values)]).tolist()  # the one wait for the device
@@ -219,8 +245,11 @@ class Engine(lightning.LightningModule):
     def evaluate(self, loader: DataLoader[Any]) -> dict[str, float]:
         """Return the mean of every term over a loader, nats per datum, at the full KL weights, in eval mode.
 
-        The noise of a batch is the same each time.
+        The noise of a batch is the same each time. Of several processes the first evaluates, and tells the others.
         """
+        return on_first_process(lambda: self._evaluate(loader))
+
+    def _evaluate(self, loader: DataLoader[Any]) -> dict[str, float]:
         self.set_kl_weights(self.full_weights)
         self.eval()
         names: list[str] = []

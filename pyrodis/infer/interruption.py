@@ -44,8 +44,9 @@ class _Abort(BaseException):
 class StopRequest:
     """Whether SIGINT or SIGTERM has asked a training to stop.
 
-    Inside :meth:`watch` the first signal sets ``asked``, and the second raises KeyboardInterrupt at once; outside, and
-    in threads other than the main one, signals keep their own handlers.
+    Inside :meth:`watch` the first signal sets ``asked``, and the same one again raises KeyboardInterrupt at once (a
+    launcher such as torchrun follows Ctrl-C up with a SIGTERM of its own); outside, and in threads other than the main
+    one, signals keep their own handlers.
 
     Example:
         >>> request = StopRequest()
@@ -57,10 +58,12 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.asked = False
+        self._seen: set[int] = set()
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if signum in self._seen:
             raise _Abort
+        self._seen.add(signum)
         self.asked = True
 
     def install(self) -> None:

@@ -59,9 +59,13 @@ class StepBatchSampler(Sampler[list[int]]):
         seed: Seed of the permutations.
         first_step: Step to start from.
         num_steps: Steps of the whole training.
+        process: Number of this process, from 0, where several share each batch; it gets every item whose position in
+            the batch leaves this rest.
+        num_processes: How many share each batch.
+        num_parts: Batches that each process makes of its share, one after the other.
 
     Raises:
-        ValueError: An argument lies outside its range.
+        ValueError: An argument lies outside its range, or a batch has fewer items than processes and parts together.
 
     Example:
         >>> whole = list(StepBatchSampler(5, 2, seed=0, first_step=0, num_steps=6))
@@ -69,7 +73,18 @@ class StepBatchSampler(Sampler[list[int]]):
         True
     """
 
-    def __init__(self, num_items: int, batch_size: int, seed: int, first_step: int, num_steps: int) -> None:
+    def __init__(
+        self,
+        num_items: int,
+        batch_size: int,
+        seed: int,
+        first_step: int,
+        num_steps: int,
+        *,
+        process: int = 0,
+        num_processes: int = 1,
+        num_parts: int = 1,
+    ) -> None:
         if num_items < 1:
             raise ValueError(f"num_items must be at least 1, got {num_items}; the training set is empty")
         if batch_size < 1:
@@ -81,6 +96,36 @@ class StepBatchSampler(Sampler[list[int]]):
         self.seed = seed
         self.first_step = first_step
         self.num_steps = num_steps
+        self.process = process
+        self.num_processes = num_processes
+        self.num_parts = num_parts
+        self._check_shares()
+
+    def _check_shares(self) -> None:
+        smallest = self.num_in_step(self.steps_per_epoch - 1)
+        if smallest < self.num_shares:
+            raise ValueError(
+                f"each of {self.num_processes} processes and {self.num_parts} parts needs an item of every batch, but "
+                f"the last batch of an epoch has {smallest} of {self.num_items}; choose another batch_size than "
+                f"{self.batch_size}, or leave items out"
+            )
+
+    @property
+    def num_shares(self) -> int:
+        """Into how many a batch is divided, over processes and parts."""
+        return self.num_processes * self.num_parts
+
+    def num_in_step(self, step: int) -> int:
+        """Return the items of the whole batch of a step, over all processes and parts.
+
+        Args:
+            step: The step, from 0.
+
+        Returns:
+            The number of items.
+        """
+        position = step % self.steps_per_epoch
+        return min(self.batch_size, self.num_items - position * self.batch_size)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -88,7 +133,7 @@ class StepBatchSampler(Sampler[list[int]]):
         return math.ceil(self.num_items / self.batch_size)
 
     def __len__(self) -> int:
-        return self.num_steps - self.first_step
+        return (self.num_steps - self.first_step) * self.num_parts
 
     def __iter__(self) -> Iterator[list[int]]:
         order: list[int] = []
@@ -98,4 +143,6 @@ class StepBatchSampler(Sampler[list[int]]):
             if epoch != drawn:
                 generator = torch.Generator().manual_seed(derive_seed(self.seed, "order", epoch))
                 order, drawn = torch.randperm(self.num_items, generator=generator).tolist(), epoch
-            yield order[position * self.batch_size : (position + 1) * self.batch_size]
+            batch = order[position * self.batch_size : (position + 1) * self.batch_size]
+            for part in range(self.num_parts):
+                yield batch[part * self.num_processes + self.process :: self.num_shares]

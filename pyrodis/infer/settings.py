@@ -15,12 +15,13 @@ _CHOICES = {
     "schedule": ("constant", "cosine"),
     "precision": ("32-true", "bf16-mixed"),
     "device": ("auto", "cpu", "cuda"),
+    "strategy": ("ddp", "ddp_find_unused_parameters_true"),
 }
 _WHOLE = {"num_epochs": 1, "max_steps": 1, "batch_size": 1, "warmup_steps": 0}
-_WHOLE |= {"seed": 0, "patience": 1, "num_workers": 0}
+_WHOLE |= {"seed": 0, "patience": 1, "num_workers": 0, "accumulation": 1}
 _POSITIVE = ("learning_rate", "gradient_clip", "checkpoint_minutes")
 _COOLDOWN_START = 1e4  # large enough to close a site whose code is worth thousands of nats
-_OPTIONAL = ("max_steps", "gradient_clip", "patience")
+_OPTIONAL = ("max_steps", "gradient_clip", "patience", "accumulation")
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,11 @@ class FitSettings:
     Args:
         num_epochs: Passes over the training data.
         max_steps: Stop after this many optimizer steps, even inside an epoch; None for no such limit.
-        batch_size: Sequences a step; the last batch of an epoch may be smaller, no sequence is left out.
+        batch_size: Sequences a step, over all processes; the last batch of an epoch may be smaller, no sequence is left
+            out.
+        accumulation: Parts that a batch is computed in, one after the other, to need the memory of one part; the step
+            is that of the whole batch. Batch normalization, and penalties that couple the clips of a batch, see one
+            part. None for one.
         learning_rate: Step size of Adam at its highest.
         schedule: ``"constant"``, or ``"cosine"``: down to the final fraction over the whole training.
         warmup_steps: Steps over which the learning rate first rises linearly, under either schedule.
@@ -53,6 +58,9 @@ class FitSettings:
         seed: Seed of the batches and of the noise; the initial weights are made before training and do not use it.
         patience: Stop when the validation total has not fallen for this many epochs; None to train to the end.
         num_workers: Processes that load data; 0 loads in the training process.
+        strategy: How the processes that torchrun started share a step, as Lightning names it: ``"ddp"``, or
+            ``"ddp_find_unused_parameters_true"`` where a parameter takes no part in the loss. Of no effect without
+            torchrun.
         checkpoint_minutes: Longest time between two saves of the last checkpoint, inside an epoch too.
         inputs: Names of what items of the data hold beside "x" that model and guide are to be given as keyword
             arguments, such as ``("present",)`` for `ParallelVAE`: tensors that stack to a batch. Training and its
@@ -93,6 +101,8 @@ class FitSettings:
     checkpoint_minutes: float = 5.0
     slow_learning: SlowLearning | None = None
     inputs: tuple[str, ...] = ()
+    accumulation: int | None = None
+    strategy: str = "ddp"
 
     def __post_init__(self) -> None:
         for name in (f.name for f in fields(self)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pyrodis.infer.describe import describe
 from pyrodis.infer.freezing import count_components, frozen_components
 from pyrodis.infer.history import History
 from pyrodis.infer.penalties import innermost, wrappers
+from pyrodis.infer.processes import on_first_process
 from pyrodis.infer.run_directory import RunDirectory, make_config
 from pyrodis.infer.sampler import derive_seed
 from pyrodis.infer.settings import FitSettings
@@ -109,7 +111,8 @@ def fit_stages(
         raise ValueError(f"patience needs validation data, got patience={settings.patience} and no validation data")
     directory = None if output is None else RunDirectory(output)
     if directory is not None:
-        _claim(directory, model, guide, (stages, found, settings, description), resume, overwrite)
+        plan = (stages, found, settings, description)
+        on_first_process(lambda: _claim(directory, model, guide, plan, resume, overwrite))
     rows: list[dict[str, float]] = []
     history = History((), "", 0)
     for number, stage in enumerate(stages):
@@ -127,7 +130,8 @@ def fit_stages(
             )
         rows += _numbered(history.rows, number, rows[-1] if rows else {"epoch": 0, "step": 0})
         if directory is not None:
-            _record(directory, model, guide, rows, finished=number == len(stages) - 1)
+            finished = number == len(stages) - 1
+            on_first_process(partial(_record, directory, model, guide, rows, finished=finished))
     return History(tuple(rows), history.finished, history.best_epoch)
 
 

@@ -7,7 +7,7 @@ import logging
 import math
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -17,13 +17,21 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from pyrodis.infer.checkpoint import RunState, load_weights, read_checkpoint, save_weights
+from pyrodis.infer.checkpoint import RunState, collect_weights, load_weights, read_checkpoint, save_weights
 from pyrodis.infer.data import as_dataset, check_inputs, check_takes, describe_data, stack_items
 from pyrodis.infer.describe import describe
 from pyrodis.infer.freezing import count_components
 from pyrodis.infer.history import History
 from pyrodis.infer.interruption import StopRequest, TrainingInterrupted
 from pyrodis.infer.penalties import innermost, wrappers
+from pyrodis.infer.processes import (
+    first_process,
+    num_processes,
+    on_first_process,
+    process_number,
+    processes_per_node,
+    synchronized_batch_norm,
+)
 from pyrodis.infer.recovery import ignore_signals, read_last_good, retell
 from pyrodis.infer.run_directory import RunDirectory, make_config
 from pyrodis.infer.sampler import StepBatchSampler
@@ -51,6 +59,9 @@ def fit(
     the same machine gives the weights of one that was not cut, bit for bit on a CPU. Where the last checkpoint is
     damaged, a warning says so and the training goes on from the one before. If data fail between two steps, the steps
     made so far are saved first.
+
+    A script that torchrun started trains on all of its processes together, each on a device of its own: see
+    ``batch_size``, ``strategy`` and ``accumulation`` of `FitSettings`. The first process alone writes.
 
     Both modules are trained in place, and left on the CPU in eval mode. They hold the weights of the last step; with
     ``patience``, those of the lowest validation total. ``weights.safetensors`` holds the same. A part that is frozen
@@ -106,21 +117,48 @@ def fit(
         check_inputs(validation, "validation", settings.inputs)
     if settings.patience is not None and validation is None:
         raise ValueError(f"patience needs validation data, got patience={settings.patience} and validation=None")
+    options = (output, resume, overwrite, description)
+    prepared = on_first_process(lambda: _prepare(model, guide, (train, validation), settings, options))
+    directory, state, optimizer_state = prepared
+    if not state.finished:
+        own = directory if first_process() else None
+        shared = num_processes() > 1 and _uses_cuda(settings)
+        with synchronized_batch_norm(model, guide) if shared else nullcontext():
+            _train(model, guide, (train, validation), settings, own, state, optimizer_state)
+    _spread_weights(model, guide)
+    return History(tuple(state.rows), state.finished, state.best_epoch)
+
+
+def _prepare(
+    model: nn.Module,
+    guide: nn.Module,
+    data: tuple[Dataset[Any], Dataset[Any] | None],
+    settings: FitSettings,
+    options: tuple[Path | str | None, bool, bool, Mapping[str, Any] | None],
+) -> tuple[RunDirectory | None, RunState, dict[str, Any]]:
+    """Claim the run directory, and load what the training goes on from."""
+    (train, validation), (output, resume, overwrite, description) = data, options
     directory = None if output is None else RunDirectory(output)
     if directory is None or not (resume and directory.checkpoints):
         _check_ready(model, guide, train, settings)  # before a directory is claimed, and a run in it removed
     if directory is not None:
-        data = {"train": describe_data(train), "validation": describe_data(validation)}
+        described_data = {"train": describe_data(train), "validation": describe_data(validation)}
         training = dataclasses.asdict(settings)
         wrapped = {"model": wrappers(model), "guide": wrappers(guide)}
         if any(wrapped.values()):
             training["wrappers"] = wrapped
         described = describe(innermost(model)), describe(innermost(guide))
-        directory.claim(make_config(*described, data, training, description), resume, overwrite)
-    state, optimizer_state = _restore(directory, model, guide, settings)
-    if not state.finished:
-        _train(model, guide, (train, validation), settings, directory, state, optimizer_state)
-    return History(tuple(state.rows), state.finished, state.best_epoch)
+        directory.claim(make_config(*described, described_data, training, description), resume, overwrite)
+    return (directory, *_restore(directory, model, guide, settings))
+
+
+def _spread_weights(model: nn.Module, guide: nn.Module) -> None:
+    """Give the weights of the first process to all, running statistics included, which each has its own of."""
+    if num_processes() > 1:
+        weights = on_first_process(lambda: collect_weights(model, guide, penalties=True))
+        load_weights(model, guide, weights, Path("the first process"), penalties=True)
+        model.eval()
+        guide.eval()
 
 
 def _check_modules(model: object, guide: object) -> None:
@@ -140,6 +178,7 @@ def _check_ready(model: nn.Module, guide: nn.Module, train: Dataset[Any], settin
     if settings.slow_learning is not None:
         count_components(model, guide)
     _uses_cuda(settings)
+    _make_sampler(train, settings, 0, _plan(train, settings)[1])
     for name, program in (("model", model), ("guide", guide)):
         check_takes(name, program, settings.inputs)
     _check_sites(settings, find_latent_sites(guide, *_first_item(train, guide, settings)))
@@ -199,11 +238,11 @@ def _train(
         module.to(memory_format=torch.channels_last)
     sites = find_latent_sites(guide, *_first_item(data[0], guide, settings))
     _check_sites(settings, sites)
-    engine = Engine(model, guide, settings, sites, plan, state, optimizer_state)
+    sampler = _make_sampler(data[0], settings, state.step, plan[1])
+    engine = Engine(model, guide, settings, sites, plan, state, optimizer_state, sampler)
     recorder = Recorder(directory, None if data[1] is None else _loader(data[1], settings, cuda))
     request = StopRequest()
     interruption = Interruption(request, recorder)
-    sampler = StepBatchSampler(_length(data[0]), settings.batch_size, settings.seed, state.step, plan[1])
     with _quiet(), request.watch(), _isolated(cuda):
         trainer = _make_trainer(settings, cuda, [ValidateFirstSteps(), recorder, interruption, Progress()])
         engine.train()
@@ -221,7 +260,8 @@ def _train(
         model.eval()
         guide.eval()
         raise TrainingInterrupted(-(-state.step // plan[0]), state.step, interruption.checkpoint)
-    _finish(directory, model, guide, settings, state, recorder.best_weights)
+    if first_process():
+        _finish(directory, model, guide, settings, state, recorder.best_weights)
 
 
 def _kept(directory: RunDirectory | None) -> str:
@@ -244,7 +284,13 @@ def _uses_cuda(settings: FitSettings) -> bool:
     available = torch.cuda.is_available()
     if settings.device == "cuda" and not available:
         raise ValueError("device must be one that this machine has, got 'cuda' and no CUDA device; use device='cpu'")
-    return available and settings.device != "cpu"
+    cuda = available and settings.device != "cpu"
+    if cuda and torch.cuda.device_count() < processes_per_node():
+        raise ValueError(
+            f"each process needs a CUDA device of its own, got {processes_per_node()} processes and "
+            f"{torch.cuda.device_count()} devices; start fewer with torchrun --nproc-per-node, or use device='cpu'"
+        )
+    return cuda
 
 
 def _length(data: Dataset[Any]) -> int:
@@ -256,6 +302,20 @@ def _plan(train: Dataset[Any], settings: FitSettings) -> tuple[int, int]:
     steps_per_epoch = math.ceil(_length(train) / settings.batch_size)
     num_steps = settings.num_epochs * steps_per_epoch
     return steps_per_epoch, num_steps if settings.max_steps is None else min(num_steps, settings.max_steps)
+
+
+def _make_sampler(train: Dataset[Any], settings: FitSettings, first_step: int, num_steps: int) -> StepBatchSampler:
+    """Batches from a step on: the share of this process, in parts."""
+    return StepBatchSampler(
+        _length(train),
+        settings.batch_size,
+        settings.seed,
+        first_step,
+        num_steps,
+        process=process_number(),
+        num_processes=num_processes(),
+        num_parts=settings.accumulation or 1,
+    )
 
 
 def _first_item(train: Dataset[Any], guide: nn.Module, settings: FitSettings) -> tuple[Tensor, dict[str, Tensor]]:
@@ -292,7 +352,10 @@ def _make_trainer(settings: FitSettings, cuda: bool, callbacks: list[Any]) -> An
 
     return Trainer(
         accelerator="gpu" if cuda else "cpu",
-        devices=1,
+        devices=processes_per_node(),
+        num_nodes=num_processes() // processes_per_node(),
+        strategy=settings.strategy if num_processes() > 1 else "auto",
+        accumulate_grad_batches=settings.accumulation or 1,
         precision=settings.precision,  # type: ignore[arg-type]
         max_epochs=1,  # the loader passes over all epochs at once, so any step is as good a place to resume as another
         callbacks=callbacks,
