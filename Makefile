@@ -4,13 +4,16 @@ PYTHON ?= .venv/bin/python
 NOTEBOOKS ?= cache
 PORT ?= 8000
 
-.PHONY: install test lint format types docs serve links benchmarks clean
+.PHONY: install test long lint format types docs serve links benchmarks clean
 
 install:  ## create .venv and install the package in place with everything a developer needs
 	python3 -m venv .venv && .venv/bin/pip install -e ".[test,docs]"
 
 test:  ## the whole suite, doctests of the library included
 	$(PYTHON) -m pytest
+
+long:  ## the tests that take minutes: thirty kills, long fuzzing
+	$(PYTHON) -m pytest -m long
 
 lint:  ## what ruff finds, and whether everything is formatted
 	$(PYTHON) -m ruff check .
