@@ -77,6 +77,18 @@ def test_is_a_notebook_to_sphinx(path: Path) -> None:
         assert text.count("```{code-cell}") == len(cells(path))
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")), ids=lambda path: path.name)
+def test_stores_what_a_full_run_gave(path: Path) -> None:
+    """For readers of the repository; `python docs/store_outputs.py NAME` stores it anew."""
+    code = [cell for cell in json.loads(path.read_text(encoding="utf8"))["cells"] if cell["cell_type"] == "code"]
+    outputs = [output for cell in code for output in cell["outputs"]]
+    assert [cell["execution_count"] for cell in code] == [*range(1, len(code) + 1)]
+    assert not [output for output in outputs if output["output_type"] == "error" or output.get("name") == "stderr"]
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+    texts = [output.get("text", output.get("data", {}).get("text/plain", "")) for output in outputs]
+    assert not re.search(r"(^|[\s'\"])(/[a-z]\w*|[A-Z]:\\)[/\\]", "".join("".join(text) for text in texts))
+
+
 def test_reads_cells_as_sphinx_does(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
