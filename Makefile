@@ -35,8 +35,8 @@ serve:  ## show docs/_build/html at http://localhost:8000
 links:  ## whether the links to other sites lead somewhere; needs a network
 	$(PYTHON) -m sphinx -q -b linkcheck -D nb_execution_mode=off docs docs/_build/links
 
-benchmarks:  ## every benchmark, one after the other
-	for script in $(filter-out benchmarks/shared_%,$(wildcard benchmarks/*.py)); do $(PYTHON) "$$script" || exit 1; done
+benchmarks:  ## every benchmark, one after the other, and the tables of docs/benchmarks.md
+	$(PYTHON) benchmarks/run_all.py
 
 clean:  ## remove what the commands above leave, the environment excepted
 	rm -rf build dist *.egg-info docs/_build .pytest_cache .mypy_cache .ruff_cache

@@ -185,13 +185,17 @@ def main() -> None:
         "size": {"components": NUM_COMPONENTS, "dtype": "float32", "rounds": options.rounds},
         "sizes": sizes,
     }
-    print("| size | way | ms for a step | ratio to the loop | 95 % interval |")
-    print("| --- | --- | ---: | ---: | --- |")
-    for size, rows in sizes.items():
+    print(table(result))
+    store(result, options.output)
+
+
+def table(result: dict[str, Any]) -> str:
+    lines = ["| size | way | ms for a step | ratio to the loop | 95 % interval |", "| --- | --- | ---: | ---: | --- |"]
+    for size, rows in result["sizes"].items():
         for way, row in rows.items():
             interval = f"{row['low']:.2f} to {row['high']:.2f}"
-            print(f"| {size} | {way} | {row['median_milliseconds']:.1f} | {row['ratio']:.2f} | {interval} |")
-    store(result, options.output)
+            lines.append(f"| {size} | {way} | {row['median_milliseconds']:.1f} | {row['ratio']:.2f} | {interval} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

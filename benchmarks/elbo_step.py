@@ -131,13 +131,18 @@ def main() -> None:
     if options.rounds < 5:
         parser.error(f"--rounds must be 5 or more for an interval, got {options.rounds}")
     result = {"machine": machine(), "sizes": {name: measure(name, options.rounds) for name in SIZES}}
-    print("| size | variant | ratio to the hand-written ELBO | 95 % interval | extra ms a step |")
-    print("| --- | --- | ---: | --- | ---: |")
+    print(table(result))
+    store(result, options.output)
+
+
+def table(result: dict[str, Any]) -> str:
+    lines = ["| size | variant | ratio to the hand-written ELBO | 95 % interval | extra ms a step |"]
+    lines.append("| --- | --- | ---: | --- | ---: |")
     for name, size in result["sizes"].items():
         for label, row in size["rows"].items():
             interval = f"{row['low']:.3f} to {row['high']:.3f}"
-            print(f"| {name} | {label} | {row['ratio']:.3f} | {interval} | {row['extra_milliseconds']:.2f} |")
-    store(result, options.output)
+            lines.append(f"| {name} | {label} | {row['ratio']:.3f} | {interval} | {row['extra_milliseconds']:.2f} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

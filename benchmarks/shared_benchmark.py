@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import platform
 import subprocess
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyro
 import torch
+from tqdm import tqdm
+
+BUSY = 0.5  # load of others, in cores, from which seconds mean little and ratios are wide
 
 
 def summary(times: np.ndarray, base: np.ndarray) -> dict[str, float]:
@@ -29,12 +35,73 @@ def summary(times: np.ndarray, base: np.ndarray) -> dict[str, float]:
     }
 
 
+def interleave(ways: Mapping[str, Callable[[], object]], num_rounds: int, label: str) -> dict[str, np.ndarray]:
+    """Seconds of every way in every round that counts; in a round all are timed in turn."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for number in tqdm(range(num_rounds + 1), desc=label, leave=False):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            way()
+            if number:  # the first round warms caches
+                seconds[name].append(time.perf_counter() - start)
+    return {name: np.array(times) for name, times in seconds.items()}
+
+
+def compare(
+    ways: Mapping[str, Callable[[], object]], base: str, num_rounds: int, label: str
+) -> dict[str, dict[str, float]]:
+    """Summary of every way over interleaved rounds, as a ratio to one of them."""
+    seconds = interleave(ways, num_rounds, label)
+    return {name: summary(times, seconds[base]) for name, times in seconds.items()}
+
+
+def parse(description: str | None, num_rounds: int) -> argparse.Namespace:
+    """The options that the benchmarks share."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=num_rounds, help=f"rounds that count (default: {num_rounds})")
+    parser.add_argument("--output", type=Path, help="JSON file for the result (default: none)")
+    parser.add_argument("--smoke-test", action="store_true", help="sizes that take seconds and say nothing")
+    options = parser.parse_args()
+    if options.rounds < 3:
+        parser.error(f"--rounds must be 3 or more for an interval, got {options.rounds}")
+    return options
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """A table in Markdown of a result with "columns" and "groups"."""
+    group, way, base = result["columns"]
+    lines = [f"| {group} | {way} | ms | ratio to {base} | 95 % interval |", "| --- | --- | ---: | ---: | --- |"]
+    for name, rows in result["groups"].items():
+        for label, row in rows.items():
+            cells = (name, label, f"{row['median_milliseconds']:.2f}", number(row["ratio"]), interval(row))
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def number(value: float) -> str:
+    """Three digits of a ratio."""
+    return f"{value:.{max(0, 2 - int(np.floor(np.log10(abs(value))))) if value else 2}f}"
+
+
+def interval(row: Mapping[str, float]) -> str:
+    """The interval of a ratio in words."""
+    return f"{number(row['low'])} to {number(row['high'])}"
+
+
+def finish(result: Mapping[str, Any], output: Path | None) -> None:
+    """Print the table of a result, and store it if it is to go anywhere."""
+    print(table(result))
+    store(result, output)
+
+
 def machine() -> dict[str, Any]:
-    """Processor, threads, versions and commit."""
+    """Processor, threads, versions, commit, and how busy others keep the machine."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     return {
         "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "load": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "pyro": pyro.__version__,

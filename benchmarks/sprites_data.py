@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -64,9 +65,16 @@ def main() -> None:
                 step_seconds.append(time.perf_counter() - made)
     row = summary(np.array(data_seconds), np.array(step_seconds))
     result = {"machine": machine(), "batch": BATCH, "share": row, "resident_megabytes": round(growth, 1)}
-    print(f"a batch of {BATCH} clips takes {row['ratio']:.1%} of a step ({row['low']:.1%} to {row['high']:.1%})")
-    print(f"resident memory grows by {growth:.0f} MiB up to the first clip")
+    print(table(result))
     store(result, options.output)
+
+
+def table(result: dict[str, Any]) -> str:
+    row = result["share"]
+    return (
+        f"A batch of {result['batch']} clips takes {row['ratio']:.1%} of a step ({row['low']:.1%} to "
+        f"{row['high']:.1%});\nresident memory grows by {result['resident_megabytes']:.0f} MiB up to the first clip."
+    )
 
 
 if __name__ == "__main__":

@@ -141,13 +141,22 @@ def main() -> None:
         "size": {"sequences": NUM_SEQUENCES, "dim": DIM, "dtype": "float32", "rounds": options.rounds},
         "lengths": lengths,
     }
-    print("| frames | way | ms for draw, density, gradient | ratio to the elementwise one | 95 % interval |")
-    print("| ---: | --- | ---: | ---: | --- |")
-    for num_frames, rows in lengths.items():
+    print(table(result))
+    store(result, options.output)
+
+
+def table(result: dict[str, Any]) -> str:
+    lines = [
+        "| frames | way | ms | ratio to the elementwise one | 95 % interval |",
+        "| ---: | --- | ---: | ---: | --- |",
+    ]
+    for num_frames, rows in result["lengths"].items():
         for name, row in rows.items():
             interval = f"{row['low']:.1f} to {row['high']:.1f}"
-            print(f"| {num_frames} | {name} | {row['median_milliseconds']:.2f} | {row['ratio']:.1f} | {interval} |")
-    store(result, options.output)
+            lines.append(
+                f"| {num_frames} | {name} | {row['median_milliseconds']:.2f} | {row['ratio']:.1f} | {interval} |"
+            )
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

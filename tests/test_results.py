@@ -258,26 +258,3 @@ def test_a_row_of_parallel_vaes_is_stored_with_its_figure_and_minutes(
     with Image.open(tmp_path / "parallel_vae-5-mnist.png") as figure:
         assert figure.convert("RGB").getpixel((0, 0)) == (0, 0, 255)
     assert parallel.figure_list(["5-mnist", "2-mnist"]).endswith("\n\nNot drawn yet: 2-mnist.")
-
-
-def test_benchmarks_are_those_stored() -> None:
-    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf8")
-    step = json.loads((ROOT / "docs" / "results" / "elbo_step.json").read_text(encoding="utf8"))
-    for name, size in step["sizes"].items():
-        for variant, row in size["rows"].items():
-            interval = f"{row['low']:.3f} to {row['high']:.3f}"
-            assert f"| {name} | {variant} | {row['ratio']:.3f} | {interval} |" in page
-    share = json.loads((ROOT / "docs" / "results" / "sprites_data.json").read_text(encoding="utf8"))["share"]
-    assert f"takes {share['ratio']:.1%} of a step" in page
-    chain = json.loads((ROOT / "docs" / "results" / "structured_normal.json").read_text(encoding="utf8"))["lengths"]
-    for num_frames, rows in chain.items():
-        for way, row in rows.items():
-            interval = f"{row['ratio']:.1f} | {row['low']:.1f} to {row['high']:.1f}"
-            assert f"| {num_frames} | {way} | {row['median_milliseconds']:.2f} | {interval} |" in page
-    components = ROOT / "docs" / "results" / "components.json"
-    assert ("components.py --output" in page) is not components.exists(), "what is stored is shown, else asked for"
-    if components.exists():
-        for size, rows in json.loads(components.read_text(encoding="utf8"))["sizes"].items():
-            for way, row in rows.items():
-                interval = f"{row['ratio']:.2f} | {row['low']:.2f} to {row['high']:.2f}"
-                assert f"| {size} | {way} | {row['median_milliseconds']:.1f} | {interval} |" in page

@@ -1,0 +1,86 @@
+"""The page of benchmarks holds what is stored, and every benchmark runs."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+SMOKE = ("dsvae_step", "precision", pytest.param("pipelines", marks=pytest.mark.long), "draws", "rates")
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+    """Imports a script of benchmarks/ as it is imported there."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    before = set(sys.modules)
+    yield importlib.import_module
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(ROOT / "benchmarks")):
+            del sys.modules[name]
+
+
+def test_the_pages_are_what_is_stored(load: object) -> None:
+    run_all: ModuleType = load("run_all")  # type: ignore[operator]
+    texts = [page.read_text(encoding="utf8") for page in run_all.PAGES]
+    assert [run_all.write_blocks(text) for text in texts] == texts, "run python benchmarks/run_all.py --table-only"
+    for name in ("all", *run_all.NAMES):
+        assert f"<!-- benchmark:{name} -->" in "".join(texts)
+
+
+def test_a_result_that_is_not_stored_is_asked_for(
+    load: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_all: ModuleType = load("run_all")  # type: ignore[operator]
+    monkeypatch.setattr(run_all, "RESULTS", tmp_path)
+    assert run_all.block("draws").startswith("Not finished: `python benchmarks/draws.py --output")
+    rows = {"all at once": {"ratio": 1.0}, "one by one": {"ratio": 4.0, "low": 3.0, "high": 5.5}}
+    for row in rows.values():
+        row |= {"median_milliseconds": 2.0, "low": row.get("low", 1.0), "high": row.get("high", 1.0)}
+    made = {"threads": 2, "torch": "2", "pyro": "1", "python": "3", "commit": "abc", "load": 4.0}
+    result = {"machine": made, "columns": ["guide", "draws", "all at once"], "groups": {"FullGuide": rows}}
+    (tmp_path / "draws.json").write_text(json.dumps(result))
+    assert "| FullGuide | one by one | 2.00 | 4.00 | 3.00 to 5.50 |" in run_all.block("draws")
+    assert "busy with other work" in run_all.block("draws")
+    words = "100 posterior draws, FullGuide: one by one over all at once"
+    assert f"| {words} | 4.00 | 3.00 to 5.50 |  | busy |" in run_all.one_table()
+
+
+@pytest.mark.parametrize("name", SMOKE)
+def test_every_benchmark_runs(load: object, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script: ModuleType = load(name)  # type: ignore[operator]
+    output = tmp_path / f"{name}.json"
+    monkeypatch.setattr(sys, "argv", [name, "--smoke-test", "--rounds", "3", "--output", str(output)])
+    with torch.random.fork_rng(devices=[]):
+        script.main()
+    result = json.loads(output.read_text())
+    assert result["machine"]["load"] >= 0
+    for rows in result["groups"].values():
+        for row in rows.values():
+            assert 0 < row["low"] <= row["ratio"] <= row["high"]
+
+
+def test_the_plain_baseline_learns(load: object) -> None:
+    """A baseline that is broken would be easily beaten."""
+    plain: ModuleType = load("shared_plain_dsvae")  # type: ignore[operator]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = plain.PlainDSVAE(2, static_dim=4, dynamic_dim=2, hidden_dim=8, feature_dim=8)
+        optimizer = torch.optim.Adam(module.parameters(), lr=1e-2)
+        x = torch.rand(2, 1, 3, 1, 1).expand(2, 2, 3, 64, 64)
+        losses = []
+        for _ in range(20):
+            loss = module(x)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(float(loss.detach()))
+    assert all(parameter.grad is not None for parameter in module.parameters())
+    assert losses[-1] < 0.7 * losses[0]
