@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from pyrodis.infer.judge import Judge
+from pyrodis.infer.kept_rows import keep_rows
 from pyrodis.infer.queries import decode, encode, sample_prior
 from pyrodis.metrics import (
     Score,
@@ -235,13 +236,16 @@ def encode_all(guide: nn.Module, dataset: Any, num_views: int | None) -> tuple[d
         >>> codes, factors = encode_all(guide, dataset, None)  # doctest: +SKIP
     """
     device = next(guide.parameters()).device
-    codes: dict[str, list[torch.Tensor]] = {}
-    factors = []
+    num, start = len(dataset), 0
+    codes: dict[str, torch.Tensor] = {}
+    factors: dict[str, torch.Tensor] = {}
     for batch in torch.utils.data.DataLoader(dataset, batch_size=64):
-        factors.append(batch["factors"])
+        index = torch.arange(start, start + len(batch["factors"]))
+        start += len(index)
+        keep_rows(factors, "factors", index, batch["factors"], num)
         for site, value in encode(guide, batch["x"].to(device), num_views=num_views).items():
-            codes.setdefault(site, []).append(value.cpu())
-    return {site: torch.cat(parts) for site, parts in codes.items()}, torch.cat(factors)
+            keep_rows(codes, site, index, value, num)
+    return codes, factors["factors"]
 
 
 def _exchanges(

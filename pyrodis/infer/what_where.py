@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from pyrodis.infer.digit_judge import ClipReading, DigitJudge
 from pyrodis.infer.evaluation import clips_at, encode_all
+from pyrodis.infer.kept_rows import keep_rows
 from pyrodis.infer.queries import decode, encode
 from pyrodis.metrics import (
     Score,
@@ -104,34 +105,33 @@ def decode_what_where(
     donors = torch.empty_like(order)
     donors[order] = order.roll(1)
     mean = _mean_frame(dataset)
-    readings: dict[str, list[ClipReading]] = {"real": [], "reconstruction": [], "swapped": []}
-    errors: dict[str, list[Tensor]] = {row: [] for row in ("reconstruction", "without_what", "without_where")}
-    errors["mean_frame"] = []
+    readings: dict[str, dict[str, Tensor]] = {"real": {}, "reconstruction": {}, "swapped": {}}
+    errors: dict[str, Tensor] = {}
     for number, index in enumerate(torch.arange(len(order)).split(32)):
         own = {site: value[index].to(device) for site, value in codes.items()}
         given = {site: codes[site][donors[index]].to(device) for site in what}
         real = clips_at(dataset, index).to(device)
         frames = decode(model, own)
-        readings["real"].append(judge.read(real))
-        readings["reconstruction"].append(judge.read(frames))
-        readings["swapped"].append(judge.read(decode(model, own | given)))
+        for row, shown in (("real", real), ("reconstruction", frames), ("swapped", decode(model, own | given))):
+            for name, part in vars(judge.read(shown)).items():
+                keep_rows(readings[row], name, index, part, len(order))
         for row, drawn in (
             ("reconstruction", frames),
             ("without_what", decode(model, _without(own, what))),
             ("without_where", decode(model, _without(own, sorted(set(own) - set(what))))),
             ("mean_frame", mean.to(device).expand_as(real)),
         ):
-            errors[row].append((drawn - real).square().flatten(1).mean(1).cpu())
+            keep_rows(errors, row, index, (drawn - real).square().flatten(1).mean(1), len(order))
         if number % 10 == 9:
             report(f"evaluation: {int(index[-1]) + 1} of {len(order)} test clips decoded four ways")
     return WhatWhereDecodings(
-        {row: _joined(parts) for row, parts in readings.items()},
+        {row: ClipReading(**parts) for row, parts in readings.items()},
         judge.group_number(types),
         centers,
         donors,
         codes,
         tuple(what),
-        {row: torch.cat(parts) for row, parts in errors.items()},
+        errors,
     )
 
 
@@ -356,14 +356,6 @@ def _mean_frame(dataset: Any, most: int = 256) -> Tensor:
 
 def _without(codes: Mapping[str, Tensor], sites: Sequence[str]) -> dict[str, Tensor]:
     return {site: torch.zeros_like(code) if site in sites else code for site, code in codes.items()}
-
-
-def _joined(parts: Sequence[ClipReading]) -> ClipReading:
-    groups, frame_groups, centers, features = (
-        torch.cat([getattr(part, name) for part in parts]).cpu()
-        for name in ("groups", "frame_groups", "centers", "features")
-    )
-    return ClipReading(groups, frame_groups, centers, features)
 
 
 def _identity(reading: ClipReading, target: Tensor, groups: Tensor, ceiling: float) -> Score:
