@@ -206,11 +206,15 @@ def interval_coverage(
     )
     scores = {}
     for name, found in ranks.items():
-        inside = torch.minimum(found + 1, num_draws + 1 - found).double()  # ranks from the nearer end, with one's own
         for level, cut in cuts.items():
-            covered = (inside - cut).clamp(0, 1).reshape(num_simulations, -1).mean(1)
-            scores[f"{name}/{level:g}"] = mean_score(covered, ceiling=level)
+            scores[f"{name}/{level:g}"] = mean_score(_covered(found, cut, num_draws), ceiling=level)
     return scores
+
+
+def _covered(ranks: torch.Tensor, cut: float, num_draws: int) -> torch.Tensor:
+    """The share of every simulation's ranks that is left where so many are cut off on either side, (N)."""
+    ends = (ranks + 1).double().clamp(max=num_draws + 1 - cut), ranks.double().clamp(min=cut)
+    return (ends[0] - ends[1]).clamp(min=0).reshape(len(ranks), -1).mean(1)
 
 
 def _check_levels(levels: Any) -> list[float]:

@@ -25,7 +25,7 @@ from pyrodis.infer import (
     posterior_correlation,
     simulation_based_calibration,
 )
-from pyrodis.infer.calibration import rank_p_values
+from pyrodis.infer.calibration import _covered, _cut, rank_p_values
 from pyrodis.infer.elementwise_kl import elementwise_kl
 from pyrodis.infer.pareto import khat_of_weights
 from pyrodis.infer.sites import get_trace, latent_sites
@@ -233,6 +233,14 @@ def test_coverage_of_intervals_by_their_definition() -> None:
             expected = float(np.mean(2 * norm.cdf(quantile * 0.15 / deviations.numpy()) - 1))
             assert expected < level - 0.05
             assert abs(score.value - expected) < 2 * (score.high - score.low) + 0.005
+
+
+@pytest.mark.parametrize("num_draws", [3, 4, 198, 199])
+@pytest.mark.parametrize("level", [0.001, 0.2, 0.5])
+def test_uniform_ranks_cover_any_level_exactly(num_draws: int, level: float) -> None:
+    """Also where the interval is a part of the middle rank alone, which is cut on both sides then."""
+    ranks = torch.arange(num_draws + 1).reshape(-1, 1)
+    assert float(_covered(ranks, _cut(level, num_draws), num_draws).mean()) == pytest.approx(level)
 
 
 def test_posterior_correlation_is_that_of_the_dense_covariance() -> None:
