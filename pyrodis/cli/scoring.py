@@ -24,8 +24,8 @@ def label_free_scores(model: nn.Module, guide: nn.Module, data: Any, num_clips: 
 
     The bounds of the evidence, how close reconstructions are, how many latent dimensions are alive, and whether an
     exchange is found again: clip a is decoded with the moving codes of clip b, encoded again, and each code compared
-    with those of a and of b. It should be nearer to that which it was decoded from; a model that ignores a code is
-    right by chance.
+    with those of a and of b. It should be nearer to that which it was decoded from; of a code that the decoder ignores
+    this is so by chance at best, and less often where the other code tells whose clip it was.
 
     Args:
         model: A generative program.

@@ -23,9 +23,9 @@ class WhatThenWhereGuide(nn.Module):
     \prod_t \mathcal N\bigl(\mathrm{where}_t; \mathrm{loc}'(v'(x)_t, \mathrm{what}),
     \operatorname{diag}\mathrm{scale}'(v'(x)_t, \mathrm{what})^2\bigr)$$
 
-    It differs from `WhatWhereGuide` in that where is inferred given what. The posterior of a model in which a decoder
-    puts what it draws from what where where says has this form: with two objects, whose place comes first is a
-    convention of what. `PlaceFinder` follows it by construction.
+    It differs from `WhatWhereGuide` in that where is inferred given what. Where a decoder draws parts from the one
+    code and puts them where the other says, the posterior has this form: with two objects, whose place comes first is
+    a convention of what. `PlaceFinder` follows it by construction.
 
     Sites: "what", batch (B), event (S), or (T, S) with a reader that gives a code a frame, for a model with
     `what_per_frame`; "where", batch (B), event (T, D). Plate: "data", dim -1.
