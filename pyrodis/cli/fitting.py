@@ -139,7 +139,9 @@ def _num_steps(
     if options.preset == "smoke":
         return _SMOKE_STEPS
     minutes = recipe.minutes if options.minutes is None else options.minutes
-    return recipe.num_epochs * steps_per_epoch if minutes is None else steps_in(recipe, pair, train, minutes)
+    if minutes is None:
+        return recipe.num_epochs * steps_per_epoch
+    return steps_in(recipe, pair, train, minutes, options.device)
 
 
 def _describe(options: FitOptions, train: Any, held_out: Any | None) -> str:
@@ -171,4 +173,5 @@ def _finish(run: Path, pair: tuple[nn.Module, nn.Module], data: tuple[Any, Any],
     write_scores(run, scores)
     write_card(run)
     say(score_table(scores))
-    say(f"figures/swap.gif and more are in {run}; `pyrodis swap {run} A B` exchanges clips of your choice")
+    made = "figures/swap.gif and more are" if half else "figures are"
+    say(f"{made} in {run}; `pyrodis swap {run} A B` exchanges clips of your choice")

@@ -171,7 +171,7 @@ def make_settings(recipe: Recipe, num_steps: int, steps_per_epoch: int, device: 
     )
 
 
-def steps_in(recipe: Recipe, pair: tuple[nn.Module, nn.Module], data: Any, minutes: float) -> int:
+def steps_in(recipe: Recipe, pair: tuple[nn.Module, nn.Module], data: Any, minutes: float, device: str = "auto") -> int:
     """Return how many steps fit into a time on this machine, by three steps of a copy of the pair.
 
     With s seconds a step, b windows a step and d seconds to decode a clip that is met for the first time, n steps take
@@ -182,6 +182,7 @@ def steps_in(recipe: Recipe, pair: tuple[nn.Module, nn.Module], data: Any, minut
         pair: Model and guide.
         data: The windows.
         minutes: The time.
+        device: "auto", "cpu" or "cuda": where the training will run, and where its steps are timed.
 
     Returns:
         The number, at least one.
@@ -194,16 +195,16 @@ def steps_in(recipe: Recipe, pair: tuple[nn.Module, nn.Module], data: Any, minut
     start = time.perf_counter()
     x = torch.stack([item["x"] for item in data.__getitems__(rows)])
     decode = (time.perf_counter() - start) / min(len(rows), len(data.clips))
+    place = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
     with torch.random.fork_rng(devices=[]):
-        step = min(_time_step(pair, x, recipe.precision) for _ in range(3)) * _SHARE_OF_OVERHEAD
+        step = min(_time_step(pair, x, recipe.precision, place) for _ in range(3)) * _SHARE_OF_OVERHEAD
     seconds = 60 * minutes
     all_decoded = (seconds - decode * len(data.clips)) / step
     always_new = seconds / (step + decode * len(rows))
     return max(1, int(max(all_decoded, always_new)))
 
 
-def _time_step(pair: tuple[nn.Module, nn.Module], x: Tensor, precision: str) -> float:
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+def _time_step(pair: tuple[nn.Module, nn.Module], x: Tensor, precision: str, device: str) -> float:
     model, guide = (copy.deepcopy(program).to(device, memory_format=torch.channels_last) for program in pair)  # type: ignore[call-overload]
     context = torch.autocast(device, dtype=torch.bfloat16) if precision == "bf16-mixed" else nullcontext()
     x = x.to(device)

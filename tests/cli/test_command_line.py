@@ -220,7 +220,7 @@ def test_an_unreadable_file_is_named_and_the_rest_goes_on(tmp_path: Path, capsys
     assert lines[0].startswith(f"left out: {tmp_path / 'broken.mp4'} must be a whole .mp4 file")
 
 
-def test_one_clip_is_trained_on_whole(tmp_path: Path) -> None:
+def test_one_clip_is_trained_on_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.save(tmp_path / "a.npy", moving_square(12, 16, 16))
     output = tmp_path / "run"
     options = ["--num-steps", "1", "--size", "16", "--gray", "--device", "cpu"]
@@ -233,6 +233,8 @@ def test_one_clip_is_trained_on_whole(tmp_path: Path) -> None:
     assert cut_of(config).color is False
     assert len(open_run(config, None)) == 1
     assert "exchange/f" not in json.loads((output / "metrics.json").read_text(encoding="utf8"))
+    made = (output / "figures" / "swap.gif").is_file()
+    assert ("figures/swap.gif and more are in" in capsys.readouterr().out) == made
 
 
 def test_ctrl_c_saves_and_ends_with_130(tmp_path: Path) -> None:
@@ -296,6 +298,22 @@ def test_steps_follow_the_time(tmp_path: Path) -> None:
     assert 1 <= few < many
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(value, weights[name]) for name, value in pair[0].state_dict().items())
+
+
+def test_steps_are_timed_where_they_will_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU that the training leaves alone must not say how long its steps take."""
+    np.save(tmp_path / "a.npy", moving_square(12, 16, 16))
+    data = VideoFolder(tmp_path, size=16, stride=1, split="all")
+    pair = make_pair(RECIPES["smoke"], torch.rand(2, 8, 3, 16, 16), 0)
+    places: list[str] = []
+    monkeypatch.setattr(
+        "pyrodis.cli.recipe._time_step", lambda pair, x, precision, device: places.append(device) or 1.0
+    )
+    for available in (True, False):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda available=available: available)
+        for device in ("auto", "cpu", "cuda"):
+            steps_in(RECIPES["smoke"], pair, data, 1.0, device)
+    assert places[::3] == ["cuda", "cpu", "cuda", "cpu", "cpu", "cpu"]
 
 
 def test_settings_hold_every_step() -> None:
