@@ -68,14 +68,14 @@ def measure_factorization(guide: nn.Module, x: torch.Tensor, seed: int = 0) -> F
             sites = get_trace(guide, x).nodes
         found: Factorization = {}
         for name, value in codes.items():
-            places = _places(name, value, drawn[name], x.shape[1])
+            places = _places(name, drawn[name], x.shape[1])
             parameters = _parameters(sites[name]["fn"], value)
             for place, index in places.items():
                 found[place] = _sources(parameters[index], x, codes, drawn)
     return found
 
 
-def _places(name: str, value: torch.Tensor, site: Any, num_frames: int) -> dict[str, Any]:
+def _places(name: str, site: Any, num_frames: int) -> dict[str, Any]:
     """Names of a site's codes, and where each stands in the site's value."""
     event_shape = site["fn"].event_shape
     stack = {frame.name: frame for frame in site["cond_indep_stack"]}
@@ -87,7 +87,7 @@ def _places(name: str, value: torch.Tensor, site: Any, num_frames: int) -> dict[
         first = 1 + num_frames - event_shape[0]  # a site of transitions starts at the second frame
         return {f"{name}_{first + t}": (..., t, slice(None)) for t in range(event_shape[0])}
     raise NotImplementedError(
-        f"site {name!r} must have an event shape (D) or (T, D) with T = {num_frames}, got {tuple(value.shape)}"
+        f"site {name!r} must have an event shape (D) or (T, D) with T = {num_frames}, got {tuple(event_shape)}"
     )
 
 
@@ -126,7 +126,7 @@ def _sources(
         sizes = [size if g is None else torch.maximum(size, g.abs()) for size, g in zip(sizes, gradients)]
     largest = max(float(size.max()) for size in sizes if size.numel())
     named: dict[str, float] = {}
-    for (name, value), size in zip(codes.items(), sizes):
-        named |= {key: float(size[index].max()) for key, index in _places(name, value, drawn[name], x.shape[1]).items()}
+    for name, size in zip(codes, sizes):
+        named |= {key: float(size[index].max()) for key, index in _places(name, drawn[name], x.shape[1]).items()}
     named |= {f"x_{t + 1}": float(size.max()) for t, size in enumerate(sizes[-1].unbind(1))}
     return tuple(name for name, size in named.items() if size > SMALLEST * largest)

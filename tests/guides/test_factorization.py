@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pyro
 import pytest
 import torch
+from pyro.distributions import Normal
 from torch import Tensor, nn
 
 import pyrodis.guides
@@ -200,3 +202,17 @@ def test_refuses_no_frames(num_frames: int) -> None:
 def test_refuses_clips_of_another_shape() -> None:
     with pytest.raises(ValueError, match=r"must have shape \(B, T, C, H, W\)"):
         measure_factorization(make("FullGuide-3"), torch.zeros(3, 1, 2, 2))
+
+
+class Odd(nn.Module):
+    """A guide whose code is longer than the clip."""
+
+    def forward(self, x: Tensor, batch_size: int | None = None) -> dict[str, Tensor]:
+        loc = x.mean((1, 2, 3, 4))[:, None, None].expand(-1, T + 3, 2)
+        with pyro.plate("data", len(x), dim=-1):
+            return {"z": pyro.sample("z", Normal(loc, 1).to_event(2))}
+
+
+def test_refuses_codes_that_are_of_no_frame() -> None:
+    with pytest.raises(NotImplementedError, match=rf"'z' must have an event shape .* with T = {T}, got \({T + 3}, 2\)"):
+        measure_factorization(Odd(), clips())
