@@ -131,7 +131,8 @@ def explain(error: BaseException) -> tuple[int, str]:
     """
     if isinstance(error, KeyboardInterrupt):
         return 130, _stopped(error)
-    return 1, f"error: {' '.join(str(error).split())}"
+    silent = "memory ran out; take smaller batches or clips" if isinstance(error, MemoryError) else type(error).__name__
+    return 1, f"error: {' '.join(str(error).split()) or silent}"
 
 
 def _write_cards(output: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from pyrodis.infer.interruption import TrainingInterrupted
 from pyrodis.infer.run_directory import RunDirectory, make_config
-from pyrodis.options import add_shared_options, run_script
+from pyrodis.options import add_shared_options, explain, run_script
 
 
 @pytest.fixture
@@ -135,3 +135,9 @@ def test_a_card_that_cannot_be_written_is_one_line(
 
     assert run_script(main, parser, ["--output", str(tmp_path)]) == 1
     assert "config.json has format version None" in capsys.readouterr().err
+
+
+def test_an_error_without_words_is_still_a_sentence() -> None:
+    assert explain(MemoryError()) == (1, "error: memory ran out; take smaller batches or clips")
+    assert explain(MemoryError("Unable to allocate 3 GB"))[1] == "error: Unable to allocate 3 GB"
+    assert explain(TypeError())[1] == "error: TypeError"
