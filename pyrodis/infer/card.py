@@ -122,9 +122,14 @@ def _read_history(path: Path) -> list[dict[str, float]]:
         return []
     try:
         with path.open(newline="", encoding="utf8") as file:
-            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
     except (TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path} cannot be read, it holds more than numbers: {error}") from error
+    if rows and not {"epoch", "step"} <= rows[-1].keys():
+        raise ValueError(
+            f"{path} must have columns 'epoch' and 'step', got {sorted(rows[-1])}; it was changed or damaged"
+        )
+    return rows
 
 
 def _build(description: Mapping[str, Any]) -> nn.Module | None:

@@ -189,6 +189,12 @@ def test_runs_of_a_sweep_are_found(finished: Path, tmp_path: Path) -> None:
             "history.csv cannot be read, it holds more than numbers",
         ),
         ("history.csv", "epoch,seconds\n1\n", ValueError, "history.csv cannot be read, it holds more than numbers"),
+        (
+            "history.csv",
+            "epoch,seconds\n1,2\n",
+            ValueError,
+            r"must have columns 'epoch' and 'step', got \['epoch', 'sec",
+        ),
     ],
 )
 def test_refuses_what_is_no_run_or_damaged(
