@@ -93,9 +93,9 @@ def on_first_process(action: Callable[[], _Result]) -> _Result:
         except Exception as error:  # the others would wait for ever
             box = [(None, error)]
     distributed.broadcast_object_list(box, src=0)
-    value, error = box[0]
-    if error is not None:
-        raise error
+    value, failure = box[0]
+    if failure is not None:
+        raise failure
     return value
 
 
@@ -180,7 +180,7 @@ class _Joint(Mapping[str, Tensor]):
         self.first = int(counts[: distributed.get_rank()].sum())
         self.last = self.first + len(own)
         before, after = own.new_zeros(self.first, *own.shape[1:]), int(counts.sum()) - self.last
-        joint: Tensor = _Sum.apply(torch.cat([before, own, own.new_zeros(after, *own.shape[1:])]))  # type: ignore[no-untyped-call]
+        joint: Tensor = _Sum.apply(torch.cat([before, own, own.new_zeros(after, *own.shape[1:])]))
         return joint
 
 
