@@ -139,8 +139,10 @@ def cut_of(config: dict[str, Any]) -> Cut:
         >>> cut_of({"data": data, "run": {}})
         Cut(num_frames=8, size=64, color=True, step=1)
     """
-    described = config["data"].get("train") or {}
-    channels, height, width = described.get("frame_shape") or (0, 0, 0)
+    described = config["data"].get("train")
+    described = described if isinstance(described, dict) else {}
+    shape = described.get("frame_shape")
+    channels, height, width = shape if isinstance(shape, list) and len(shape) == 3 else (0, 0, 0)
     if channels not in (1, 3) or height != width:
         raise ValueError(
             f"the run must be of square frames in gray or color, got {channels} x {height} x {width}; "

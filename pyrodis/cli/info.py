@@ -29,6 +29,16 @@ def describe_run(run: Path) -> list[str]:
         'model: DSVAE'
     """
     config = read_config(run)
+    try:
+        lines = [*_settings(config)]
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"{run / 'config.json'} lacks a setting, or has one of another kind ({error!r}); it was changed or damaged"
+        ) from error
+    return [*lines, *_history(run / "history.csv"), *_scores(run / "metrics.json")]
+
+
+def _settings(config: dict[str, Any]) -> list[str]:
     training = config["training"]
     lines = [f"{part}: {_class_name(config[part])}" for part in ("model", "guide")]
     for split, data in config["data"].items():
@@ -39,7 +49,7 @@ def describe_run(run: Path) -> list[str]:
     names = ("num_epochs", "max_steps", "batch_size", "learning_rate", "precision", "seed")
     lines += [f"{name}: {training[name]}" for name in names if training.get(name) is not None]
     lines.append("versions: " + ", ".join(f"{name} {version}" for name, version in config["versions"].items()))
-    return [*lines, *_history(run / "history.csv"), *_scores(run / "metrics.json")]
+    return lines
 
 
 def _class_name(described: Any) -> str:
@@ -50,10 +60,15 @@ def _history(file: Path) -> Iterator[str]:
     if not file.is_file():
         yield "history: none, no epoch has ended"
         return
-    with file.open(newline="", encoding="utf8") as stream:
-        rows = list(csv.DictReader(stream))
-    if rows:
+    try:
+        with file.open(newline="", encoding="utf8") as stream:
+            rows = list(csv.DictReader(stream))
         minutes = sum(float(row.get("seconds") or 0) for row in rows) / 60
+    except (ValueError, TypeError, csv.Error) as error:
+        raise ValueError(
+            f"{file} must hold a row of numbers an epoch, got something else ({error}); remove it"
+        ) from error
+    if rows:
         yield f"trained: {rows[-1].get('step', '?')} steps in {minutes:.1f} minutes"
 
 

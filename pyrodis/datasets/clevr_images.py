@@ -149,7 +149,7 @@ def _listed(root: Path, split: str) -> tuple[list[Path], bytes]:
             f"there is no clevr/CLEVR_v1.0/ with images and scenes in {root}; give its folder, or download it from "
             f"{ADDRESS}"
         ) from error
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise ValueError(
             f"the scenes of {split} in {root} must list every image, got others; download them again"
         ) from error
@@ -164,7 +164,7 @@ def _scene_shapes(listing: bytes, split: str) -> dict[str, list[str]]:
     try:
         scenes: list[dict[str, Any]] = json.loads(listing)["scenes"]
         return {scene["image_filename"]: [thing["shape"] for thing in scene["objects"]] for scene in scenes}
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(
             f"the scenes of {split} must list the shape of each object, got none; download them again"
         ) from error

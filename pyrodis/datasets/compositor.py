@@ -336,7 +336,10 @@ def wrap_index(index: int, length: int) -> int:
         >>> wrap_index(-1, 10)
         9
     """
-    position = operator.index(index)
+    try:
+        position = operator.index(index)
+    except TypeError as error:
+        raise TypeError(f"index must be a whole number, got {index!r}; ask for one clip at a time") from error
     if not -length <= position < length:
         raise IndexError(f"index must lie in [-{length}, {length}), got {position}; the data set has {length} clips")
     return position % length

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
-import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, Final, final
@@ -26,6 +25,7 @@ _SIZE: Final = 64
 _FACTORS: Final = {"shape": 3, "scale": 6, "orientation": 40, "x": 32, "y": 32}
 _PARTS: Final = {"all": (0, 10), "train": (0, 8), "validation": (8, 9), "test": (9, 10)}  # tenths of a permutation
 _ROWS_AT_ONCE: Final = 8192
+_MAX_BYTES: Final = 2**32  # of an array; the published one has 3.02e9
 
 
 @final
@@ -140,12 +140,15 @@ def _load(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Images as bits, uint8 (N, 512), and classes of the five factors, int64 (N, 5)."""
     try:
         with zipfile.ZipFile(path) as archive:
+            for name in ("latents_classes.npy", "imgs.npy"):
+                if archive.getinfo(name).file_size > _MAX_BYTES:
+                    raise ValueError(f"{name} has {archive.getinfo(name).file_size:,} bytes")
             with archive.open("latents_classes.npy") as member:
                 classes = np.lib.format.read_array(member, allow_pickle=False)
             with archive.open("imgs.npy") as member:
                 bits = _read_bits(member)
-    except (KeyError, EOFError, zipfile.BadZipFile, zlib.error, ValueError) as error:
-        reason = str(error).strip('"')
+    except Exception as error:  # what numpy and zipfile raise for damaged files is of many kinds
+        reason = " ".join(str(error).split()).strip('"')
         raise ValueError(
             f"{path} must be the whole dSprites file, got one that cannot be read ({reason}); "
             f"download it again from {ADDRESS}"
@@ -169,6 +172,8 @@ def _read_bits(member: IO[bytes]) -> np.ndarray:
     shape, is_transposed, dtype = read_header(member)
     if shape[1:] != (_SIZE, _SIZE) or is_transposed or dtype != np.uint8:
         raise ValueError(f"imgs must be uint8 of shape (N, {_SIZE}, {_SIZE}), not {dtype} {shape}")
+    if shape[0] * _SIZE * _SIZE > _MAX_BYTES:
+        raise ValueError(f"imgs claims {shape[0]:,} images")
     bits = np.empty((shape[0], _SIZE * _SIZE // 8), dtype=np.uint8)
     for first in range(0, shape[0], _ROWS_AT_ONCE):
         rows = min(_ROWS_AT_ONCE, shape[0] - first)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 import numpy as np
 import torch
@@ -15,6 +16,12 @@ from torch.utils.data import Dataset
 from pyrodis.datasets.compositor import wrap_index
 from pyrodis.ops.checks import check_positive_int
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MAX_PIXELS: Final = 2**25  # of one frame: 8K video has 33 million
+# Whatever its name says, a file is read as one of these: Pillow would hand others, such as EPS, to other programs.
+IMAGE_FORMATS: Final = ("PNG", "JPEG", "BMP")
 _SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".bmp")
 
 
@@ -125,15 +132,45 @@ def read_image(path: Path, mode: str | None) -> np.ndarray:
     Example:
         >>> read_image(Path("picture.png"), "RGB")  # doctest: +SKIP
     """
+    with _opened(path) as image:
+        if mode is not None and image.mode.startswith(("I", "F")):  # converted, all above 255 would become white
+            raise OSError(f"numbers of kind {image.mode}, not 8 bits a channel")
+        return np.array(image if mode is None else image.convert(mode))
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Return width and height of an image file, from its header alone.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Width and height in pixels.
+
+    Raises:
+        ValueError: If it is no image, or has too many pixels.
+
+    Example:
+        >>> image_size(Path("picture.png"))  # doctest: +SKIP
+        (640, 480)
+    """
+    with _opened(path) as image:
+        size: tuple[int, int] = image.size
+        return size
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image]:
+    """An image file whose header was read; whatever goes wrong with it is said in one sentence."""
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(path) as image:
-            if mode is not None and image.mode.startswith(("I", "F")):  # converted, all above 255 would become white
-                raise OSError(f"numbers of kind {image.mode}, not 8 bits a channel")
-            return np.array(image if mode is None else image.convert(mode))
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
-        reason = "no image" if isinstance(error, UnidentifiedImageError) else str(error)
+        with Image.open(path, formats=IMAGE_FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise OSError(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS:,}")
+            yield image
+    except Exception as error:  # what Pillow raises for damaged files is of many kinds
+        reason = "no image" if isinstance(error, UnidentifiedImageError) else " ".join(str(error).split())
         raise ValueError(f"{path} must be a whole image file, got {reason}; remove or replace it") from error
 
 
@@ -148,17 +185,9 @@ def _images_in(root: Path) -> list[Path]:
 
 def _common_size(files: Sequence[Path]) -> tuple[int, int]:
     """Width and height of all images; only their headers are read."""
-    from PIL import Image, UnidentifiedImageError
-
     sizes: dict[tuple[int, int], Path] = {}
     for file in files:
-        try:
-            with Image.open(file) as image:
-                sizes.setdefault(image.size, file)
-        except UnidentifiedImageError as error:
-            raise ValueError(f"{file} must be an image file, got something else; remove or replace it") from error
-        except (Image.DecompressionBombError, OSError) as error:
-            raise ValueError(f"{file} must be an image file, got {error}; remove or replace it") from error
+        sizes.setdefault(image_size(file), file)
     if len(sizes) > 1:
         (first, one), (second, other), *_ = sizes.items()
         raise ValueError(

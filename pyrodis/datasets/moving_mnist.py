@@ -139,8 +139,8 @@ def _read(path: Path) -> np.ndarray:
         problem = f"{clips.dtype} {clips.shape}"
         if clips.dtype == np.uint8 and clips.shape[:1] + clips.shape[2:] == (_NUM_FRAMES, _SIZE, _SIZE):
             problem = "" if clips.shape[1] >= 10 else f"{clips.shape[1]} clips, fewer than 10"
-    except (OSError, ValueError, EOFError, AttributeError) as error:
-        problem = f"one that cannot be read ({error})"
+    except Exception as error:  # what numpy raises for damaged files is of many kinds
+        problem = f"one that cannot be read ({' '.join(str(error).split())})"
     if problem:
         raise ValueError(
             f"{path} must be a whole file of clips uint8 ({_NUM_FRAMES}, N, {_SIZE}, {_SIZE}), got {problem}; "

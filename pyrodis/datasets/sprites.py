@@ -194,9 +194,9 @@ def _read_sheet(path: Path) -> np.ndarray:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=("PNG",)) as image:
             image.verify()  # It checks what decoding leaves unchecked, the checksums of the pixels; then open again.
-        with Image.open(path) as image:
+        with Image.open(path, formats=("PNG",)) as image:
             mode, size = image.mode, image.size
             pixels = np.array(image.convert("RGBA"))
     except FileNotFoundError:

@@ -279,7 +279,7 @@ def _find_clips(root: Path) -> Iterator[tuple[str, Sequence[ClipFile], str]]:
             if kind in VIDEO_SUFFIXES or kind in ARRAY_SUFFIXES:
                 try:
                     yield (here / file).relative_to(root).as_posix(), _clips_at(here / file), ""
-                except ValueError as error:
+                except (ValueError, FileNotFoundError) as error:  # a broken link, or no file at all
                     yield file, (), str(error)
 
 

@@ -10,6 +10,7 @@ from pyro.distributions import TorchDistribution
 from torch.distributions import constraints
 
 from pyrodis.ops import check_positive_number
+from pyrodis.ops.checks import check_floating
 
 
 class MaskWeightedNormal(TorchDistribution):
@@ -225,6 +226,8 @@ class PixelMixture(TorchDistribution):
 
 
 def _check_shapes(loc: torch.Tensor, logits: torch.Tensor) -> None:
+    check_floating("loc", loc)
+    check_floating("logits", logits)
     if loc.ndim < 4 or logits.shape != loc.shape[:-3] + loc.shape[-2:]:
         raise ValueError(
             f"loc must have shape (..., K, C, H, W) and logits (..., K, H, W), got {tuple(loc.shape)} and "

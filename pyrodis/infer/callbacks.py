@@ -58,7 +58,7 @@ class Recorder(lightning.Callback):
         self._clock = self._saved = 0.0
         self._writer: Any = None
         self._stepping = False
-        self._step = 0
+        self._step = float("inf")  # the last one that is saved; unknown before the start
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: Engine) -> None:  # type: ignore[override]
         """Start the clocks, and the log where there is a directory."""

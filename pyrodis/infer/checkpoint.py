@@ -7,6 +7,7 @@ import shutil
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from pyrodis.infer.penalties import innermost, penalty_modules
 __all__ = [
     "DamagedCheckpoint",
     "RunState",
+    "check_weights",
     "collect_weights",
     "keep_copy",
     "load_weights",
@@ -105,8 +107,10 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-        temporary.unlink(missing_ok=True)
-        raise OSError(f"{path} cannot be written: {error}; check its permissions and the free space") from error
+        with suppress(OSError):
+            temporary.unlink()
+        reason = str(error).partition("\n")[0]
+        raise OSError(f"{path} cannot be written: {reason}; check its permissions and the free space") from error
 
 
 def keep_copy(path: Path, copy: Path) -> None:
@@ -192,6 +196,29 @@ def load_weights(
             ...
         ValueError: w.safetensors has no weights for model.weight; it belongs to another model or guide
     """
+    check_weights(model, guide, weights, source, penalties)
+    for prefix, module in _parts(model, guide, penalties):
+        module.load_state_dict({name: weights[prefix + name] for name in module.state_dict()})
+
+
+def check_weights(
+    model: nn.Module, guide: nn.Module, weights: Mapping[str, Tensor], source: Path, penalties: bool = False
+) -> None:
+    """Refuse weights that are not those of a model and a guide, by names and shapes; values are not read.
+
+    Args:
+        model: The model, also one on the meta device.
+        guide: The guide, likewise.
+        weights: As for :func:`load_weights`.
+        source: Where the weights come from, for errors.
+        penalties: As for :func:`load_weights`.
+
+    Raises:
+        ValueError: A name is missing or unknown, or a shape differs.
+
+    Example:
+        >>> check_weights(nn.Identity(), nn.Identity(), {}, Path("w.safetensors"))
+    """
     parts = _parts(model, guide, penalties)
     wanted = {prefix + name: value for prefix, module in parts for name, value in module.state_dict().items()}
     for name, value in wanted.items():
@@ -205,8 +232,6 @@ def load_weights(
     unknown = sorted(set(weights) - set(wanted))
     if unknown:
         raise ValueError(f"{source} holds {unknown[0]}, which neither model nor guide has; it belongs to another pair")
-    for prefix, module in parts:
-        module.load_state_dict({name: weights[prefix + name] for name in module.state_dict()})
 
 
 def save_weights(path: Path | str, model: nn.Module, guide: nn.Module) -> None:

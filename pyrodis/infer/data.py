@@ -171,12 +171,40 @@ def stack_items(items: Sequence[dict[str, Tensor]], names: Sequence[str]) -> dic
     Returns:
         Each of these, stacked, by name.
 
+    Raises:
+        ValueError: An item lacks one, or has it in another shape or type than the first.
+
     Example:
         >>> items = [{"x": torch.zeros(2, 1, 4, 4), "present": torch.ones(3)}] * 5
         >>> {name: tuple(value.shape) for name, value in stack_items(items, ("x", "present")).items()}
         {'x': (5, 2, 1, 4, 4), 'present': (5, 3)}
     """
-    return {name: torch.stack([item[name] for item in items]) for name in names}
+    return {name: _stack([_value(item, name) for item in items], name) for name in names}
+
+
+def _value(item: object, name: str) -> Tensor:
+    value = item.get(name) if isinstance(item, dict) else None
+    if isinstance(value, Tensor):
+        return value
+    got = f"a {type(item).__name__}"
+    if isinstance(item, dict):
+        got = f"{name} of type {type(value).__name__}" if name in item else ", ".join(map(str, item)) or "nothing"
+    raise ValueError(f"items must hold a tensor {name!r}, one of a batch has {got}; look at every item of the data")
+
+
+def _stack(values: Sequence[Tensor], name: str) -> Tensor:
+    first = values[0]
+    for value in values:
+        if value.shape != first.shape:
+            raise ValueError(
+                f"items of a batch must have {name!r} of one shape, got {tuple(first.shape)} and "
+                f"{tuple(value.shape)}; cut or pad them"
+            )
+        if value.dtype != first.dtype:
+            raise ValueError(
+                f"items of a batch must have {name!r} of one type, got {first.dtype} and {value.dtype}; convert them"
+            )
+    return torch.stack(list(values))
 
 
 def describe_data(data: Dataset[Any] | None) -> dict[str, Any] | None:

@@ -194,8 +194,11 @@ def build(description: Mapping[str, Any]) -> Any:
         )
     try:
         return cls(**{key: _revive(value) for key, value in arguments.items()})
-    except TypeError as error:
-        raise ValueError(f"{name} cannot be built from its recorded arguments: {error}") from error
+    except ValueError:
+        raise  # says what is wrong
+    except Exception as error:  # arguments of any kind may come in a file
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{name} cannot be built from its recorded arguments: {reason}") from error
 
 
 def _build_sequential(arguments: Any) -> nn.Sequential:

@@ -136,8 +136,22 @@ class Engine(lightning.LightningModule):
         fused = all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in self._trained)
         optimizer = torch.optim.Adam(self._groups(), lr=self.settings.learning_rate, fused=fused)
         if self._optimizer_state:
-            optimizer.load_state_dict(dict(self._optimizer_state))
+            self._restore(optimizer)
         return optimizer
+
+    def _restore(self, optimizer: torch.optim.Optimizer) -> None:
+        """Fill an optimizer from a checkpoint, if its state is of the same parameters."""
+        try:
+            optimizer.load_state_dict(dict(self._optimizer_state))
+            wrong = [p for p, state in optimizer.state.items() if state["exp_avg"].shape != p.shape]
+            problem = f"{len(wrong)} of other shapes" if wrong else ""
+        except Exception as error:  # the state of anything may come in a file
+            problem = str(error).partition("\n")[0] or type(error).__name__
+        if problem:
+            raise ValueError(
+                f"the optimizer's state of the checkpoint must be that of this training, got another ({problem}); "
+                "start again with overwrite=True"
+            )
 
     def _groups(self) -> list[dict[str, Any]]:
         """The trained parameters: all in one group, or one for each component and one for what belongs to none."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +215,8 @@ def _batches(dataset: Any, order: Sequence[int], batch_size: int) -> Iterator[tu
 def save_cached(judge: nn.Module, path: Path, found: dict[str, Any]) -> None:
     """Write a judge's weights and its accuracies, so that the file is there as a whole or not at all.
 
+    Where it cannot be written a warning says so: the judge itself is not lost.
+
     Args:
         judge: The judge.
         path: The file.
@@ -221,14 +225,20 @@ def save_cached(judge: nn.Module, path: Path, found: dict[str, Any]) -> None:
     Example:
         >>> save_cached(judge, path, {"accuracies": {"action": 1.0}, "tested_on": "sprites"})  # doctest: +SKIP
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: value.contiguous() for name, value in judge.state_dict().items()}
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     metadata = {"accuracies": json.dumps(found["accuracies"]), "tested_on": found["tested_on"]}
-    save_file(tensors, temporary, metadata=metadata)
-    os.replace(temporary, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, temporary, metadata=metadata)
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        with suppress(OSError):
+            temporary.unlink()
+        warnings.warn(f"the judge is not kept for the next time, as {path} cannot be written: {error}", stacklevel=3)
 
 
 def load_cached(judge: nn.Module, path: Path) -> dict[str, Any] | None:

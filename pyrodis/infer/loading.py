@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pyrodis.infer.checkpoint import load_weights, read_weights
+from pyrodis.infer.checkpoint import check_weights, load_weights, read_weights
 from pyrodis.infer.describe import build
 from pyrodis.infer.run_directory import read_config
 
@@ -24,7 +24,8 @@ def load(
     """Return the model and the guide of a run, in eval mode.
 
     Built-in classes are built from ``config.json`` through a fixed table; objects of other classes are given. The
-    weights come from ``weights.safetensors``. Nothing is unpickled, and nothing is imported by a name from a file.
+    weights come from ``weights.safetensors``. Nothing is unpickled, nothing is imported by a name from a file, and no
+    memory is taken for sizes that the weights do not have.
 
     Args:
         run: The directory of the run.
@@ -46,8 +47,14 @@ def load(
         FileNotFoundError: nowhere/config.json does not exist; give the directory of a run
     """
     config = read_config(run)
+    path = Path(run) / "weights.safetensors"
+    with torch.device("meta"):  # shapes alone
+        shapes = [
+            build(config[name]) if given is None else given for name, given in (("model", model), ("guide", guide))
+        ]
+    weights = read_weights(path)
+    check_weights(*shapes, weights, path)
     model = build(config["model"]) if model is None else model
     guide = build(config["guide"]) if guide is None else guide
-    path = Path(run) / "weights.safetensors"
-    load_weights(model, guide, read_weights(path), path)
+    load_weights(model, guide, weights, path)
     return model.to(device).eval(), guide.to(device).eval()

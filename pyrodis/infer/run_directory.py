@@ -49,13 +49,15 @@ class RunDirectory:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        if self.path.exists() and not self.path.is_dir():
-            raise NotADirectoryError(f"output must be a directory, {self.path} is a file; choose another path")
         try:
+            if self.path.exists() and not self.path.is_dir():
+                raise NotADirectoryError(f"output must be a directory, {self.path} is a file; choose another path")
             self.path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.path):
                 pass
         except OSError as error:
+            if error.errno is None:  # as above
+                raise
             raise OSError(
                 f"output directory {self.path} cannot be written ({error.strerror}); choose another path"
             ) from error

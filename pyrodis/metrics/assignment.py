@@ -107,6 +107,8 @@ def _checked(groups: Mapping[str, Sequence[int]], table: CodeTable) -> dict[str,
             'write {"object": (0, 1), "background": (2, 3)}'
         )
     num = len(table.names)
+    if not isinstance(groups, Mapping) or any(isinstance(columns, str) for columns in groups.values()):
+        raise TypeError(f"groups must map names to columns of factors, got {groups!r}; e.g. {{'object': [0, 1]}}")
     for name, columns in groups.items():
         if any(isinstance(column, bool) or not isinstance(column, (int, np.integer)) for column in columns):
             raise TypeError(f"group {name!r} must hold column numbers, got {tuple(columns)}; pass integers")

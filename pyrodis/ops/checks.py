@@ -83,6 +83,53 @@ def check_eigenvalue(name: str, value: Any) -> float:
     return float(value)
 
 
+def check_floating(name: str, value: Any) -> torch.Tensor:
+    """Return `value` if it is a tensor of floating-point numbers; its values are not read, so it is free.
+
+    Args:
+        name: Name of the argument, for the message.
+        value: What was given.
+
+    Returns:
+        The tensor, unchanged.
+
+    Raises:
+        TypeError: If `value` is not a floating-point tensor.
+
+    Example:
+        >>> check_floating("z", torch.zeros(2)).shape
+        torch.Size([2])
+    """
+    if not isinstance(value, torch.Tensor) or not value.is_floating_point():
+        got = value.dtype if isinstance(value, torch.Tensor) else type(value).__name__
+        raise TypeError(
+            f"{name} must be a floating-point tensor, got {got}; convert it with torch.as_tensor and .float()"
+        )
+    return value
+
+
+def check_same_dtype(first_name: str, first: torch.Tensor, second_name: str, second: torch.Tensor) -> None:
+    """Refuse two tensors of different precision, where neither is a half precision that is widened anyway.
+
+    Args:
+        first_name: Name of the one, for the message.
+        first: The one.
+        second_name: Name of the other.
+        second: The other.
+
+    Raises:
+        TypeError: If they differ.
+
+    Example:
+        >>> check_same_dtype("a", torch.zeros(2), "b", torch.zeros(2, dtype=torch.bfloat16))
+    """
+    wide = [torch.float32 if t.dtype in (torch.float16, torch.bfloat16) else t.dtype for t in (first, second)]
+    if wide[0] != wide[1]:
+        raise TypeError(
+            f"{first_name} and {second_name} must be of one precision, got {first.dtype} and {second.dtype}"
+        )
+
+
 def check_frames(x: Any, frame_shape: tuple[int, ...] | None = None, name: str = "x") -> torch.Tensor:
     """Return `x` if it is a batch of clips: floating point, shape (B, T, C, H, W), finite, within [0, 1].
 

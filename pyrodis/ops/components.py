@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from pyrodis.ops.checks import check_floating
+
 
 def as_components(name: str, modules: Sequence[nn.Module] | nn.ModuleList) -> nn.ModuleList:
     """Return the modules of K components as a `torch.nn.ModuleList`, if there is one of its own for each.
@@ -63,7 +65,8 @@ def check_single_frames(x: torch.Tensor, name: str = "x") -> torch.Tensor:
         >>> check_single_frames(torch.zeros(2, 1, 3, 8, 8)).shape
         torch.Size([2, 1, 3, 8, 8])
     """
-    if x.shape[1] != 1:
+    check_floating(name, x)
+    if x.ndim < 2 or x.shape[1] != 1:
         raise ValueError(
             f"{name} must hold images as clips of one frame, (B, 1, C, H, W), got {tuple(x.shape)}; "
             f"use {name}.flatten(0, 1).unsqueeze(1) to take every frame for itself"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 
-from pyrodis.ops.checks import check_positive_int
+from pyrodis.ops.checks import check_floating, check_positive_int, check_positive_number
 from pyrodis.ops.precision import full_precision, without_autocast
 
 NORM_BOUND = 1 - 1e-5
@@ -41,6 +42,7 @@ def contraction(raw: torch.Tensor) -> torch.Tensor:
         >>> contraction(torch.tensor([[0.75]]))
         tensor([[0.6000]])
     """
+    check_floating("raw", raw)
     if raw.ndim < 2 or raw.shape[-1] != raw.shape[-2]:
         raise ValueError(f"raw must have shape (..., n, n), got {tuple(raw.shape)}")
     raw = full_precision(raw)
@@ -85,6 +87,7 @@ def chain_precision(
         (torch.Size([5, 2, 2]), torch.Size([4, 2, 2]))
     """
     check_positive_int("num_frames", num_frames)
+    _check_chain(transition, process_covariance, initial_covariance)
     first, later = (_inverse(covariance) for covariance in (initial_covariance, process_covariance))
     forward = transition.mT @ later @ transition
     if num_frames == 1:
@@ -134,6 +137,9 @@ def kalman_log_evidence(
         >>> kalman_log_evidence(torch.zeros(3, 5, 2), torch.ones(2, 1), 1.0, 0.5 * eye, 0.75 * eye, eye).shape
         torch.Size([3])
     """
+    check_positive_number("scale", scale)
+    _check_chain(transition, process_covariance, initial_covariance)
+    _check_observed(check_floating("observed", observed), check_floating("emission", emission), len(transition), shown)
     batch, num_frames, num_pixels = observed.shape
     eye = torch.eye(emission.shape[-1], dtype=emission.dtype, device=emission.device)
     information = emission.mT @ emission / scale**2
@@ -159,3 +165,28 @@ def kalman_log_evidence(
 
 def _inverse(covariance: torch.Tensor) -> torch.Tensor:
     return torch.cholesky_inverse(torch.linalg.cholesky(covariance))
+
+
+def _check_chain(transition: Any, process_covariance: Any, initial_covariance: Any) -> None:
+    """Refuse what is no chain of Gaussians: matrices of one size and type, the covariances positive definite."""
+    matrices = {"transition": transition, "process_covariance": process_covariance}
+    matrices["initial_covariance"] = initial_covariance
+    for name, matrix in matrices.items():
+        check_floating(name, matrix)
+        if matrix.ndim != 2 or matrix.shape != transition.shape or matrix.shape[0] != matrix.shape[1]:
+            raise ValueError(f"{name} must have shape (D, D) as transition has, got {tuple(matrix.shape)}")
+        if matrix.dtype != transition.dtype:
+            raise TypeError(f"{name} must be {transition.dtype} as transition is, got {matrix.dtype}; convert it")
+        if name != "transition" and bool(torch.linalg.cholesky_ex(matrix).info):
+            raise ValueError(f"{name} must be positive definite, got a matrix that is not; add to its diagonal")
+
+
+def _check_observed(observed: torch.Tensor, emission: torch.Tensor, dim: int, shown: Any) -> None:
+    if observed.ndim != 3 or emission.shape != (observed.shape[-1], dim):
+        raise ValueError(
+            f"observed must have shape (B, T, P) and emission (P, D) with D = {dim}, got {tuple(observed.shape)} and "
+            f"{tuple(emission.shape)}"
+        )
+    if shown is not None and (not isinstance(shown, torch.Tensor) or shown.shape != observed.shape[:2]):
+        got = tuple(shown.shape) if isinstance(shown, torch.Tensor) else type(shown).__name__
+        raise ValueError(f"shown must be a tensor of shape (B, T) = {tuple(observed.shape[:2])}, got {got}")

@@ -27,6 +27,8 @@ def full_precision(x: torch.Tensor) -> torch.Tensor:
         >>> full_precision(torch.zeros(1, dtype=torch.float64)).dtype
         torch.float64
     """
+    if not isinstance(x, torch.Tensor):
+        raise TypeError(f"x must be a torch tensor, got {type(x).__name__}; convert it with torch.as_tensor")
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch.nn.functional import pad
 
+from pyrodis.ops.checks import check_same_dtype
+
 # Up to here one pass frame by frame is as quick as blocks.
 SHORT = 16
 
@@ -41,6 +43,7 @@ def linear_recurrence(coefficients: torch.Tensor, drive: torch.Tensor) -> torch.
         >>> linear_recurrence(torch.full((3, 1), 0.5), torch.ones(4, 1)).flatten().tolist()
         [1.0, 1.5, 1.75, 1.875]
     """
+    _check_tensors("coefficients", coefficients, drive, 2)
     _check_shapes(coefficients.shape[-2:], drive, (drive.shape[-2] - 1, drive.shape[-1]), "(..., T - 1, n)")
     batch = torch.broadcast_shapes(coefficients.shape[:-2], drive.shape[:-2])
     result: torch.Tensor = _Elementwise.apply(
@@ -78,6 +81,7 @@ def matrix_recurrence(matrices: torch.Tensor, drive: torch.Tensor) -> torch.Tens
         >>> matrix_recurrence(turn.expand(2, 2, 2), drive.unsqueeze(-1)).squeeze(-1).tolist()
         [[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]
     """
+    _check_tensors("matrices", matrices, drive, 3)
     num_frames, dim = drive.shape[-3:-1]
     _check_shapes(matrices.shape[-3:], drive, (num_frames - 1, dim, dim), "(..., T - 1, n, n)")
     batch = torch.broadcast_shapes(matrices.shape[:-3], drive.shape[:-3])
@@ -85,6 +89,26 @@ def matrix_recurrence(matrices: torch.Tensor, drive: torch.Tensor) -> torch.Tens
         matrices.expand(*batch, *matrices.shape[-3:]), drive.expand(*batch, *drive.shape[-3:])
     )
     return result
+
+
+def _check_tensors(name: str, given: Any, drive: Any, least: int) -> None:
+    """Refuse what is not two tensors of one precision with so many dimensions, or whose leading ones do not fit."""
+    for label, value in ((name, given), ("drive", drive)):
+        if not isinstance(value, torch.Tensor) or not (value.is_floating_point() or value.is_complex()):
+            got = value.dtype if isinstance(value, torch.Tensor) else type(value).__name__
+            raise TypeError(f"{label} must be a tensor of real or complex numbers, got {got}; use torch.as_tensor")
+    check_same_dtype(name, given, "drive", drive)
+    if min(given.ndim, drive.ndim) < least or drive.shape[-least] < 1:
+        raise ValueError(
+            f"{name} and drive must have at least {least} dimensions and drive a frame, got {tuple(given.shape)} and "
+            f"{tuple(drive.shape)}"
+        )
+    try:
+        torch.broadcast_shapes(given.shape[:-least], drive.shape[:-least])
+    except RuntimeError as error:
+        raise ValueError(
+            f"leading dimensions of {name} and drive must broadcast, got {tuple(given.shape)} and {tuple(drive.shape)}"
+        ) from error
 
 
 def _check_shapes(given: torch.Size, drive: torch.Tensor, wanted: tuple[int, ...], words: str) -> None:

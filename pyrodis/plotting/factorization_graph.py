@@ -82,7 +82,7 @@ def factorization_graph(factorization: Mapping[str, Sequence[str]], ax: Axes | N
 
 
 def _check(factorization: Any) -> None:
-    if not isinstance(factorization, Mapping) or any(isinstance(seen, str) for seen in factorization.values()):
+    if not isinstance(factorization, Mapping) or not all(_are_names(seen) for seen in factorization.values()):
         raise TypeError(f"factorization must map names of codes to sequences of names, got {factorization!r}")
     if not factorization:
         raise ValueError("factorization must hold at least one code, got none; pass guide.factorization(3)")
@@ -98,6 +98,10 @@ def _kind(name: str) -> str:
     if re.fullmatch(r"x_\d+", name):
         return "frame"
     return "sequence" if re.fullmatch(r".+_\d+", name) else "clip"
+
+
+def _are_names(seen: object) -> bool:
+    return isinstance(seen, (list, tuple, set, frozenset)) and all(isinstance(name, str) for name in seen)
 
 
 def _places(factorization: Mapping[str, Sequence[str]]) -> dict[str, Place]:

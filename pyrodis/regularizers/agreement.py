@@ -7,6 +7,7 @@ import math
 import torch
 
 from pyrodis.ops import check_positive_int, check_positive_number, full_precision, without_autocast
+from pyrodis.ops.checks import check_floating, check_same_dtype
 
 _VARIANCE_FLOOR = 1e-12  # far below the rounding of codes of size 1
 
@@ -39,6 +40,8 @@ def pixel_error(reconstruction: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         >>> pixel_error(torch.full((2, 1, 1, 4, 4), 0.5), torch.zeros(2, 1, 1, 4, 4))
         tensor([0.2500, 0.2500])
     """
+    check_floating("reconstruction", reconstruction)
+    check_floating("x", x)
     if x.ndim < 4 or reconstruction.shape != x.shape:
         raise ValueError(
             f"reconstruction and x must have one shape (..., T, C, H, W), got {tuple(reconstruction.shape)} and "
@@ -114,6 +117,7 @@ def inertial_loss(codes: torch.Tensor) -> torch.Tensor:
         >>> inertial_loss(torch.tensor([[[0.0], [1.0], [3.0]]]))
         tensor([2.5000])
     """
+    check_floating("codes", codes)
     if codes.ndim < 2 or codes.shape[-2] < 2:
         raise ValueError(
             f"codes must have shape (..., T, S) with T of 2 or more, got {tuple(codes.shape)}; "
@@ -190,6 +194,7 @@ def _check_twins(first: torch.Tensor, second: torch.Tensor, weight: float) -> No
         raise TypeError(f"redundancy_weight must be a number, got {weight!r} of type {type(weight).__name__}")
     if not math.isfinite(weight) or weight < 0:
         raise ValueError(f"redundancy_weight must be a finite number of 0 or more, got {weight}")
+    check_same_dtype("first", check_floating("first", first), "second", check_floating("second", second))
     if first.ndim < 2 or first.shape != second.shape:
         raise ValueError(
             f"first and second must be codes (..., B, S) of the same clips, got {tuple(first.shape)} and "

@@ -6,6 +6,7 @@ import torch
 from torch.nn.functional import normalize
 
 from pyrodis.ops import check_positive_number, full_precision, without_autocast
+from pyrodis.ops.checks import check_floating, check_same_dtype
 
 
 def info_nce(a: torch.Tensor, b: torch.Tensor, temperature: float = 0.5) -> torch.Tensor:
@@ -40,6 +41,7 @@ def info_nce(a: torch.Tensor, b: torch.Tensor, temperature: float = 0.5) -> torc
         tensor([1.3863, 1.3863, 1.3863, 1.3863])
     """
     check_positive_number("temperature", temperature)
+    check_same_dtype("a", check_floating("a", a), "b", check_floating("b", b))
     if a.ndim < 2 or a.shape[-2:] != b.shape[-2:]:
         raise ValueError(
             f"a and b must be codes (..., B, D) of the same clips, got {tuple(a.shape)} and {tuple(b.shape)}"

@@ -7,6 +7,7 @@ import math
 import torch
 
 from pyrodis.ops import check_positive_int
+from pyrodis.ops.checks import check_floating
 
 
 def mutual_information(static: torch.Tensor, dynamic: torch.Tensor, num_data: int) -> torch.Tensor:
@@ -49,6 +50,8 @@ def mutual_information(static: torch.Tensor, dynamic: torch.Tensor, num_data: in
         >>> mutual_information(same, same, num_data=100).abs().max() < 1e-6
         tensor(True)
     """
+    check_floating("static", static)
+    check_floating("dynamic", dynamic)
     if static.ndim < 2 or static.shape[-1] != static.shape[-2] or static.shape != dynamic.shape:
         raise ValueError(
             "static and dynamic must be matrices (..., B, B) of log-densities, draws by clips, "
@@ -94,6 +97,8 @@ def total_correlation(log_densities: torch.Tensor, log_weights: torch.Tensor) ->
         >>> total_correlation(torch.zeros(4, 4, 3), weights).abs().max() < 1e-6
         tensor(True)
     """
+    check_floating("log_densities", log_densities)
+    check_floating("log_weights", log_weights)
     square = log_densities.ndim > 2 and log_densities.shape[-3] == log_densities.shape[-2]
     if not square or log_weights.shape != log_densities.shape[-3:-1]:
         raise ValueError(

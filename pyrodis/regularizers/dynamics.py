@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from pyrodis.ops import check_positive_int, check_positive_number
+from pyrodis.ops.checks import check_floating
 
 
 def temporal_difference(z: torch.Tensor) -> torch.Tensor:
@@ -31,6 +32,7 @@ def temporal_difference(z: torch.Tensor) -> torch.Tensor:
         >>> temporal_difference(torch.tensor([[[0.0], [1.0], [3.0]]]))
         tensor([5.])
     """
+    check_floating("z", z)
     if z.ndim < 2:
         raise ValueError(f"z must have shape (..., T, D), got {tuple(z.shape)}")
     return z.diff(dim=-2).square().sum(dim=(-2, -1))
@@ -98,6 +100,7 @@ def weighted_slowness(eigenvalues: torch.Tensor, weights: torch.Tensor) -> torch
         tensor([0.4000])
     """
     _check_eigenvalues(eigenvalues)
+    check_floating("weights", weights)
     if weights.shape != eigenvalues.shape[-1:]:
         raise ValueError(
             f"weights must have shape (D) = {tuple(eigenvalues.shape[-1:])}, got {tuple(weights.shape)}; "
@@ -157,6 +160,7 @@ def identity_deviation(transition: torch.Tensor) -> torch.Tensor:
         >>> identity_deviation(torch.tensor([[[[1.0, 0.5], [0.0, 0.0]]]]))
         tensor([1.5000])
     """
+    check_floating("transition", transition)
     if transition.ndim < 3 or transition.shape[-1] != transition.shape[-2]:
         raise ValueError(f"transition must have shape (..., T - 1, D, D), got {tuple(transition.shape)}")
     identity = torch.eye(transition.shape[-1], dtype=transition.dtype, device=transition.device)
@@ -192,6 +196,12 @@ def linear_prediction_error(z: torch.Tensor, alpha: float | torch.Tensor = 1.0) 
         >>> linear_prediction_error(torch.tensor([[[0.0], [1.0], [2.0], [4.0]]]))
         tensor([1.])
     """
+    check_floating("z", z)
+    if not isinstance(alpha, (int, float, torch.Tensor)):
+        raise TypeError(
+            f"alpha must be a number or a tensor, got {type(alpha).__name__}; 1.0 predicts the last step again"
+        )
+    alpha = alpha if isinstance(alpha, torch.Tensor) else float(alpha)
     if z.ndim < 2 or z.shape[-2] < 3:
         raise ValueError(
             f"z must have shape (..., T, D) with T of 3 or more, got {tuple(z.shape)}; a prediction needs two frames"
@@ -203,5 +213,6 @@ def linear_prediction_error(z: torch.Tensor, alpha: float | torch.Tensor = 1.0) 
 
 
 def _check_eigenvalues(eigenvalues: torch.Tensor) -> None:
+    check_floating("eigenvalues", eigenvalues)
     if eigenvalues.ndim < 2:
         raise ValueError(f"eigenvalues must have shape (..., T - 1, D), got {tuple(eigenvalues.shape)}")

@@ -7,6 +7,7 @@ import math
 import torch
 
 from pyrodis.ops import check_positive_number
+from pyrodis.ops.checks import check_floating
 
 
 def mask_entropy_penalty(masks: torch.Tensor, floor: float = 1e-6) -> torch.Tensor:
@@ -46,6 +47,7 @@ def mask_entropy_penalty(masks: torch.Tensor, floor: float = 1e-6) -> torch.Tens
     """
     if not check_positive_number("floor", floor) < 1:
         raise ValueError(f"floor must be above 0 and below 1, a part of the largest entropy, got {floor}; try 1e-6")
+    check_floating("masks", masks)
     if masks.ndim < 3:
         raise ValueError(f"masks must have shape (..., K, H, W), got {tuple(masks.shape)}")
     num_components = masks.shape[-3]
@@ -95,8 +97,10 @@ def silence_penalty(kl: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
         >>> penalty = lambda output: silence_penalty(output["kl"], output["present"])
         >>> guide = pyrodis.add_penalty(guide, "silence", penalty, 50.0, side="guide")
     """
-    if present.dtype != torch.bool:
-        raise TypeError(f"present must be a tensor of bools, got {present.dtype}")
+    check_floating("kl", kl)
+    if not isinstance(present, torch.Tensor) or present.dtype != torch.bool:
+        got = present.dtype if isinstance(present, torch.Tensor) else type(present).__name__
+        raise TypeError(f"present must be a tensor of bools, got {got}")
     if kl.shape != present.shape or not kl.ndim:
         raise ValueError(
             f"kl and present must have one shape (..., K), got {tuple(kl.shape)} and {tuple(present.shape)}"

@@ -95,7 +95,7 @@ def test_refuses_folders_that_hold_no_images_or_mixed_ones(tmp_path: Path) -> No
     with pytest.raises(ValueError, match=r"of one size, got 12 x 8 \(a.png\) and 12 x 9 \(b.png\); resize them"):
         ImageFolder(tmp_path)
     (tmp_path / "b.png").write_bytes(b"no image")
-    with pytest.raises(ValueError, match=r"b.png must be an image file, got something else"):
+    with pytest.raises(ValueError, match=r"b.png must be a whole image file, got no image"):
         ImageFolder(tmp_path)
     (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:150])
     data = ImageFolder(tmp_path)
