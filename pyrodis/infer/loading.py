@@ -49,11 +49,10 @@ def load(
     config = read_config(run)
     path = Path(run) / "weights.safetensors"
     with torch.device("meta"):  # shapes alone
-        shapes = [
-            build(config[name]) if given is None else given for name, given in (("model", model), ("guide", guide))
-        ]
+        model_shapes = build(config["model"]) if model is None else model
+        guide_shapes = build(config["guide"]) if guide is None else guide
     weights = read_weights(path)
-    check_weights(*shapes, weights, path)
+    check_weights(model_shapes, guide_shapes, weights, path)
     model = build(config["model"]) if model is None else model
     guide = build(config["guide"]) if guide is None else guide
     load_weights(model, guide, weights, path)
