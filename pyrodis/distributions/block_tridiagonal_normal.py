@@ -23,6 +23,7 @@ from pyrodis.ops.block_tridiagonal import (
     times_upper,
     to_columns,
 )
+from pyrodis.ops.checks import check_floating
 
 Shape = torch.Size | list[int] | tuple[int, ...]
 
@@ -287,6 +288,8 @@ def _check_parts(parts: dict[str, torch.Tensor]) -> torch.Size:
 
 def _check_finite(parts: dict[str, torch.Tensor]) -> None:
     for name, value in parts.items():
+        if check_floating(name, value).dtype not in (torch.float32, torch.float64):
+            raise TypeError(f"{name} must be of single or double precision, got {value.dtype}; use {name}.float()")
         # Of the parts only means and information are vectors.
         event_dim = 2 if name in ("loc", "information") else 3
         first_frame = int(name in ("precision_lower", "lower_factor"))

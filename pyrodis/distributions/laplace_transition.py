@@ -9,7 +9,7 @@ import torch
 from pyro.distributions import Laplace, Normal, TorchDistribution
 from torch.distributions import Independent, constraints, register_kl
 
-from pyrodis.distributions.sequence_checks import independent_normal
+from pyrodis.distributions.sequence_checks import check_parameter, independent_normal
 from pyrodis.ops import check_positive_int
 
 
@@ -57,7 +57,7 @@ class LaplaceTransition(TorchDistribution):
         self, num_frames: int, dim: int, rate: torch.Tensor | float, validate_args: bool | None = None
     ) -> None:
         shape = (check_positive_int("num_frames", num_frames), check_positive_int("dim", dim))
-        rate = torch.as_tensor(rate)
+        rate = torch.as_tensor(check_parameter("rate", rate))
         rate = rate if rate.is_floating_point() else rate.to(torch.get_default_dtype())
         if rate.shape not in ((), (dim,)):
             raise ValueError(f"rate must have shape () or (D) = ({dim},), got {tuple(rate.shape)}")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import torch
 from torch.distributions import Distribution, Independent, Normal
+
+from pyrodis.ops.checks import check_floating
 
 
 def check_event(name: str, value: torch.Tensor) -> torch.Size:
@@ -128,3 +131,27 @@ def independent_normal(fn: Distribution) -> Normal:
 def _check_tensor(name: str, value: Any) -> None:
     if not isinstance(value, torch.Tensor) or not value.is_floating_point():
         raise TypeError(f"{name} must be a floating-point tensor, got {getattr(value, 'dtype', type(value).__name__)}")
+
+
+def check_parameter(name: str, value: Any) -> Any:
+    """Return a parameter of a distribution if it is a number or a floating-point tensor.
+
+    Args:
+        name: Name of the parameter, for the message.
+        value: What was given.
+
+    Returns:
+        The same.
+
+    Raises:
+        TypeError: It is neither.
+
+    Example:
+        >>> check_parameter("scale", 0.5)
+        0.5
+    """
+    if isinstance(value, torch.Tensor):
+        return check_floating(name, value)
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number or a floating-point tensor, got {type(value).__name__}")
+    return value

@@ -10,6 +10,7 @@ from pyro.distributions import Normal, TorchDistribution
 from torch.distributions import constraints
 from torch.distributions.utils import broadcast_all
 
+from pyrodis.distributions.sequence_checks import check_parameter
 from pyrodis.ops.eigenvalues import LARGEST_EIGENVALUE, bounded_eigenvalues
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(64)
@@ -54,7 +55,7 @@ class TanhNormal(TorchDistribution):
     def __init__(
         self, loc: torch.Tensor | float, scale: torch.Tensor | float, validate_args: bool | None = None
     ) -> None:
-        self.loc, self.scale = broadcast_all(loc, scale)
+        self.loc, self.scale = broadcast_all(check_parameter("loc", loc), check_parameter("scale", scale))
         self._last: tuple[torch.Tensor, torch.Tensor] | None = None
         super().__init__(self.loc.shape, validate_args=validate_args)
 

@@ -7,6 +7,8 @@ from pyro.distributions import TorchDistribution
 from torch.distributions import constraints
 from torch.distributions.utils import broadcast_all, clamp_probs
 
+from pyrodis.distributions.sequence_checks import check_parameter
+
 
 class TruncatedLaplace(TorchDistribution):
     r"""A Laplace distribution, truncated to an interval, with its normalizer.
@@ -55,10 +57,13 @@ class TruncatedLaplace(TorchDistribution):
         high: float = 1.0,
         validate_args: bool | None = None,
     ) -> None:
+        for name, end in (("low", low), ("high", high)):
+            if isinstance(check_parameter(name, end), torch.Tensor):
+                raise TypeError(f"{name} must be a number, got a tensor; use its item()")
         if not low < high:
             raise ValueError(f"low must be below high, got low {low} and high {high}")
         self.low, self.high = float(low), float(high)
-        self.loc, self.scale = broadcast_all(loc, scale)
+        self.loc, self.scale = broadcast_all(check_parameter("loc", loc), check_parameter("scale", scale))
         super().__init__(self.loc.shape, validate_args=validate_args)
 
     @constraints.dependent_property(is_discrete=False, event_dim=0)

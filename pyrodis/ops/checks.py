@@ -230,6 +230,8 @@ def check_shown(shown: Any, x: torch.Tensor) -> torch.Tensor:
     if not isinstance(shown, torch.Tensor) or shown.dtype != torch.bool:
         got = shown.dtype if isinstance(shown, torch.Tensor) else type(shown).__name__
         raise TypeError(f"shown must be a bool tensor, True where a frame is observed, got {got}")
+    if not isinstance(x, torch.Tensor) or x.ndim < 2:
+        raise TypeError(f"x must be a tensor of clips (B, T, ...), got {type(x).__name__}; see check_frames")
     if shown.shape not in (x.shape[1:2], x.shape[:2]):
         raise ValueError(
             f"shown must have shape (T) or (B, T) = {tuple(x.shape[:2])}, got {tuple(shown.shape)}; "

@@ -48,7 +48,10 @@ def contraction(raw: torch.Tensor) -> torch.Tensor:
     raw = full_precision(raw)
     with without_autocast(raw):
         wide = raw.double()
-        root = torch.linalg.cholesky(torch.eye(raw.shape[-1], dtype=wide.dtype, device=raw.device) + wide.mT @ wide)
+        try:
+            root = torch.linalg.cholesky(torch.eye(raw.shape[-1], dtype=wide.dtype, device=raw.device) + wide.mT @ wide)
+        except torch.linalg.LinAlgError as error:
+            raise ValueError("raw must be finite, got NaN or infinity; lower the learning rate") from error
         # M C^-T is the transposed solution of C y = M^T.
         return NORM_BOUND * torch.linalg.solve_triangular(root, wide.mT, upper=False).mT.to(raw.dtype)
 
@@ -140,6 +143,20 @@ def kalman_log_evidence(
     check_positive_number("scale", scale)
     _check_chain(transition, process_covariance, initial_covariance)
     _check_observed(check_floating("observed", observed), check_floating("emission", emission), len(transition), shown)
+    try:
+        return _evidence(observed, emission, scale, (transition, process_covariance, initial_covariance), shown)
+    except torch.linalg.LinAlgError as error:
+        raise ValueError("transition must keep the covariance of the states finite, got one that does not") from error
+
+
+def _evidence(
+    observed: torch.Tensor,
+    emission: torch.Tensor,
+    scale: float,
+    chain: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    shown: torch.Tensor | None,
+) -> torch.Tensor:
+    transition, process_covariance, initial_covariance = chain
     batch, num_frames, num_pixels = observed.shape
     eye = torch.eye(emission.shape[-1], dtype=emission.dtype, device=emission.device)
     information = emission.mT @ emission / scale**2
@@ -177,6 +194,8 @@ def _check_chain(transition: Any, process_covariance: Any, initial_covariance: A
             raise ValueError(f"{name} must have shape (D, D) as transition has, got {tuple(matrix.shape)}")
         if matrix.dtype != transition.dtype:
             raise TypeError(f"{name} must be {transition.dtype} as transition is, got {matrix.dtype}; convert it")
+        if not bool(matrix.isfinite().all()):
+            raise ValueError(f"{name} must be finite, got NaN or infinity; find what produced it")
         if name != "transition" and bool(torch.linalg.cholesky_ex(matrix).info):
             raise ValueError(f"{name} must be positive definite, got a matrix that is not; add to its diagonal")
 
@@ -187,6 +206,8 @@ def _check_observed(observed: torch.Tensor, emission: torch.Tensor, dim: int, sh
             f"observed must have shape (B, T, P) and emission (P, D) with D = {dim}, got {tuple(observed.shape)} and "
             f"{tuple(emission.shape)}"
         )
+    if not bool(observed.isfinite().all() and emission.isfinite().all()) or observed.dtype != emission.dtype:
+        raise ValueError("observed and emission must be finite and of one precision; find what made NaN")
     if shown is not None and (not isinstance(shown, torch.Tensor) or shown.shape != observed.shape[:2]):
         got = tuple(shown.shape) if isinstance(shown, torch.Tensor) else type(shown).__name__
         raise ValueError(f"shown must be a tensor of shape (B, T) = {tuple(observed.shape[:2])}, got {got}")

@@ -8,8 +8,6 @@ from typing import Any
 import torch
 from torch.nn.functional import pad
 
-from pyrodis.ops.checks import check_same_dtype
-
 # Up to here one pass frame by frame is as quick as blocks.
 SHORT = 16
 
@@ -97,7 +95,8 @@ def _check_tensors(name: str, given: Any, drive: Any, least: int) -> None:
         if not isinstance(value, torch.Tensor) or not (value.is_floating_point() or value.is_complex()):
             got = value.dtype if isinstance(value, torch.Tensor) else type(value).__name__
             raise TypeError(f"{label} must be a tensor of real or complex numbers, got {got}; use torch.as_tensor")
-    check_same_dtype(name, given, "drive", drive)
+    if given.dtype != drive.dtype and name == "matrices":  # numbers are widened, matrices are not
+        raise TypeError(f"{name} and drive must be of one dtype, got {given.dtype} and {drive.dtype}; convert one")
     if min(given.ndim, drive.ndim) < least or drive.shape[-least] < 1:
         raise ValueError(
             f"{name} and drive must have at least {least} dimensions and drive a frame, got {tuple(given.shape)} and "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pyrodis.ops.checks import check_positive_int
 from pyrodis.plotting._frames import COLORS, Array
 from pyrodis.plotting._numbers import check_names, frame_ticks, numbers, panels, tidy
 
@@ -133,11 +134,13 @@ def rank_histogram(
     """
     from scipy.stats import binom
 
+    check_positive_int("num_draws", num_draws)
     table = numbers(ranks, "ranks", 1)[:, None] if np.ndim(ranks) == 1 else numbers(ranks, "ranks", 2)
     if (table != np.rint(table)).any() or table.min() < 0 or table.max() > num_draws:
         raise ValueError(
             f"ranks must be whole numbers from 0 to num_draws = {num_draws}, got {table.min():g} to {table.max():g}"
         )
+    check_positive_int("num_bins", num_bins)
     if not 2 <= num_bins <= num_draws + 1:
         raise ValueError(f"num_bins must be between 2 and the {num_draws + 1} ranks, got {num_bins}")
     if not 0 < level < 1:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pyrodis.ops.checks import check_positive_int
 from pyrodis.plotting._frames import Array, frames_to_bytes, offsets, sheet
 
 if TYPE_CHECKING:
@@ -64,8 +65,7 @@ def frame_grid(
     rows_per_group = num_rows if rows_per_group is None else rows_per_group
     _check_groups(num_rows, rows_per_group, "rows_per_group")
     _check_groups(num_frames, blocks, "frames_per_group")
-    if scale < 1:
-        raise ValueError(f"scale must be at least 1, got {scale}; pass whole dots per pixel")
+    check_positive_int("scale", scale)
     tops, lefts = offsets(num_rows, height, rows_per_group), offsets(num_frames, width, blocks)
     rows = _label_positions(row_labels, tops, height, rows_per_group, "row_labels")
     columns = _label_positions(column_labels, lefts, width, blocks, "column_labels")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pyrodis.ops.checks import check_positive_int
 from pyrodis.plotting._frames import COLORS, Array, frames_to_bytes
 from pyrodis.plotting._numbers import MISSING, named, numbers, panels, same_length, tidy
 from pyrodis.plotting.frame_grid import frame_grid
@@ -65,8 +66,7 @@ def position_map(
             f"positions must be (N, 2) in [0, 1], got {places.shape} from {places.min():.4g} to {places.max():.4g}; "
             "scale them"
         )
-    if num_bins < 1:
-        raise ValueError(f"num_bins must be at least 1, got {num_bins}; 16 is the published grid")
+    check_positive_int("num_bins", num_bins)
     kinds = named(errors, "errors", 1)
     same_length(kinds, len(places), "positions")
     column, row = np.minimum((places * num_bins).astype(int), num_bins - 1).T
@@ -118,8 +118,7 @@ def error_by_distance(
         ['inside', 'edge']
     """
     lengths = numbers(distances, "distances", 1)
-    if num_bins < 1:
-        raise ValueError(f"num_bins must be at least 1, got {num_bins}; use 20, for example")
+    check_positive_int("num_bins", num_bins)
     kinds = named(errors, "errors", 1)
     same_length(kinds, len(lengths), "distances")
     edges = np.linspace(lengths.min(), max(lengths.max(), lengths.min() + 1e-12), num_bins + 1)

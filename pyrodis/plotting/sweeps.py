@@ -124,7 +124,9 @@ def sweep_curve(
         raise ValueError("low and high must be given together, got one of them; pass both ends of the intervals")
     given = {"y": y, "low": low, "high": high}
     places = numbers(x, "x", 1)
-    curves = {name: numbers(value, name, 1, missing=True) for name, value in given.items() if value is not None}
+    curves = {
+        name: numbers(value, name, 1, missing=True) for name, value in given.items() if name == "y" or value is not None
+    }
     for name, curve in curves.items():
         if len(curve) != len(places):
             raise ValueError(f"{name} must hold {len(places)} numbers, one for each x, got {len(curve)}")

@@ -61,6 +61,8 @@ def training_curves(
 
 def _terms(history: Mapping[str, Sequence[float]]) -> list[str]:
     """Return the names of the terms, the total first."""
+    if not isinstance(history, Mapping) or not all(isinstance(name, str) for name in history):
+        raise TypeError(f"history must map names of columns to their numbers, got {type(history).__name__}")
     names = [column.removeprefix(prefix) for column in history for prefix in PREFIXES if column.startswith(prefix)]
     if not names:
         raise ValueError(f"history must have columns train_* or validation_*, got {tuple(history)}; pass a history")

@@ -117,7 +117,7 @@ def test_refuses_frames(x: np.ndarray, error: type[Exception], match: str) -> No
         ({"column_labels": ("a", "b")}, "column_labels must hold 3 or 1 labels"),
         ({"rows_per_group": 3}, "rows_per_group must divide 4, got 3"),
         ({"frames_per_group": 0}, "frames_per_group must divide 3, got 0"),
-        ({"scale": 0}, "scale must be at least 1, got 0"),
+        ({"scale": 0}, "scale must be a positive whole number, got 0"),
     ],
 )
 def test_refuses_settings(settings: dict[str, object], match: str) -> None:
