@@ -194,6 +194,8 @@ def _check_chain(transition: Any, process_covariance: Any, initial_covariance: A
             raise ValueError(f"{name} must have shape (D, D) as transition has, got {tuple(matrix.shape)}")
         if matrix.dtype != transition.dtype:
             raise TypeError(f"{name} must be {transition.dtype} as transition is, got {matrix.dtype}; convert it")
+        if matrix.is_meta:  # has no numbers
+            continue
         if not bool(matrix.isfinite().all()):
             raise ValueError(f"{name} must be finite, got NaN or infinity; find what produced it")
         if name != "transition" and bool(torch.linalg.cholesky_ex(matrix).info):
