@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 VIDEO_SUFFIXES: Final = (".mp4", ".m4v", ".mov", ".avi", ".webm", ".mkv", ".mpg", ".mpeg", ".gif")
 IMAGE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".bmp")
 ARRAY_SUFFIXES: Final = (".npy", ".npz")
+_MAX_WORDS: Final = 150  # letters of somebody else's sentence
 MAX_FRAMES: Final = 500_000  # of one clip: 5.5 hours at 25 frames a second
 MAX_PACKED_BYTES: Final = 2**30  # of an array in a zip file, which is unpacked into memory
 
@@ -120,6 +121,8 @@ class _OpenVideo:
             if not self.container.streams.video:
                 raise ValueError(f"{self.file} must hold a whole video, got no picture in it; replace or remove it")
             stream = self.container.streams.video[0]
+            if stream.codec_context is None:
+                raise ValueError(f"{self.file} must be of a codec that FFmpeg knows, got another; replace or remove it")
             _check_size(self.file, stream.width, stream.height)
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         except BaseException:
@@ -335,4 +338,5 @@ def _check_size(name: Path | str, width: int, height: int) -> None:
 
 def _unreadable(file: Path, reason: object) -> ValueError:
     words = " ".join(str(getattr(reason, "strerror", None) or reason or type(reason).__name__).split())
+    words = words if len(words) <= _MAX_WORDS else f"{words[:_MAX_WORDS]}..."
     return ValueError(f"{file} must be a whole {file.suffix.lower()} file, got: {words}; replace or remove it")
