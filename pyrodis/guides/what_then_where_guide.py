@@ -10,7 +10,7 @@ from torch import nn
 from pyrodis.guides.factorization import Factorization
 from pyrodis.guides.static_posterior import INITIAL_SCALE, feature_dim_of
 from pyrodis.guides.viewed_features import check_view, encode_seen, see
-from pyrodis.guides.what_where_guide import _check_encoders, _check_reader, _factorization, _read
+from pyrodis.guides.what_factor import check_other, check_reader, read_what, what_factorization
 from pyrodis.nn import LocScale
 from pyrodis.ops import check_frames_shape, check_positive_int, register_parameters
 
@@ -73,19 +73,17 @@ class WhatThenWhereGuide(nn.Module):
     ) -> None:
         super().__init__()
         self.what_encoder = what_encoder
-        self.finder = _check_encoders(what_encoder, finder)
+        self.finder = check_other("finder", finder, what_encoder)
         self.what_dim = check_positive_int("what_dim", what_dim)
         self.where_dim = check_positive_int("where_dim", where_dim)
         self.what_view = check_view("what_view", what_view)
         self.where_view = check_view("where_view", where_view)
-        self.what_reader = _check_reader(what_reader)
+        self.what_reader = check_reader(what_reader)
         self.what_head = LocScale(feature_dim_of(what_encoder), what_dim, INITIAL_SCALE)
         self.where_head = LocScale(feature_dim_of(finder), where_dim, INITIAL_SCALE)
 
     def factorization(self, num_frames: int) -> Factorization:
         """Return what the factor of every code reads: what as its reader says, where its frame and what.
-
-        A reader that pyrodis does not know is taken to make one code of all frames.
 
         Args:
             num_frames: T.
@@ -93,10 +91,7 @@ class WhatThenWhereGuide(nn.Module):
         Returns:
             Name of a code to the names of what its parameters depend on.
         """
-        factors = _factorization(self.what_reader, num_frames)
-        for t in range(1, num_frames + 1):
-            factors[f"where_{t}"] = (f"what_{t}" if f"what_{t}" in factors else "what", f"x_{t}")
-        return factors
+        return what_factorization(self.what_reader, num_frames, given_what=True)
 
     def forward(self, x: torch.Tensor, batch_size: int | None = None) -> dict[str, torch.Tensor]:
         """Draw what and then where given clips.
@@ -113,7 +108,7 @@ class WhatThenWhereGuide(nn.Module):
         check_frames_shape(x)
         features = encode_seen("what_view", self.what_view, "what_encoder", self.what_encoder, x, keeps_frames=False)
         frames, scales = self.what_head(features)
-        loc, scale = _read(self.what_reader, frames, scales)
+        loc, scale = read_what(self.what_reader, frames, scales)
         seen = see("where_view", self.where_view, "finder", self.finder, x, keeps_frames=True)
         with pyro.plate("data", x.shape[0], dim=-1):
             what = pyro.sample("what", Normal(loc, scale, validate_args=False).to_event(loc.ndim - 1))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pyro
 import torch
 from pyro.distributions import Delta, Normal
 from torch import nn
 
-from pyrodis.guides.factorization import Factorization, named
+from pyrodis.guides.factorization import Factorization
 from pyrodis.guides.static_posterior import INITIAL_SCALE, feature_dim_of
 from pyrodis.guides.viewed_features import check_view, encode_seen
-from pyrodis.nn import EveryFrame, LocScale, MeanFrames, NormalizedHead, OtherFrame
+from pyrodis.guides.what_factor import check_other, check_reader, read_what, what_factorization
+from pyrodis.nn import LocScale, NormalizedHead
 from pyrodis.ops import check_frames_shape, check_positive_int, full_precision, register_parameters, without_autocast
 
 
@@ -79,12 +78,12 @@ class WhatWhereGuide(nn.Module):
     ) -> None:
         super().__init__()
         self.what_encoder = what_encoder
-        self.where_encoder = _check_encoders(what_encoder, where_encoder)
+        self.where_encoder = check_other("where_encoder", where_encoder, what_encoder)
         self.what_dim = check_positive_int("what_dim", what_dim)
         self.where_dim = check_positive_int("where_dim", where_dim)
         self.what_view = check_view("what_view", what_view)
         self.where_view = check_view("where_view", where_view)
-        self.what_reader = _check_reader(what_reader)
+        self.what_reader = check_reader(what_reader)
         self.what_head = LocScale(feature_dim_of(what_encoder), what_dim, INITIAL_SCALE)
         self.where_head = LocScale(feature_dim_of(where_encoder), where_dim, INITIAL_SCALE)
 
@@ -99,7 +98,7 @@ class WhatWhereGuide(nn.Module):
         Returns:
             Name of a code to the names of what its parameters depend on.
         """
-        return _factorization(self.what_reader, num_frames)
+        return what_factorization(self.what_reader, num_frames)
 
     def forward(self, x: torch.Tensor, batch_size: int | None = None) -> dict[str, torch.Tensor]:
         """Draw what and where given clips.
@@ -115,7 +114,7 @@ class WhatWhereGuide(nn.Module):
         register_parameters(self)
         what_features, where_features = _encode_both(self, x)
         frames, scales = self.what_head(what_features)
-        loc, scale = _read(self.what_reader, frames, scales)
+        loc, scale = read_what(self.what_reader, frames, scales)
         where_loc, where_scale = self.where_head(where_features)
         with pyro.plate("data", x.shape[0], dim=-1):
             what = pyro.sample("what", Normal(loc, scale, validate_args=False).to_event(loc.ndim - 1))
@@ -185,12 +184,12 @@ class DeltaWhatWhereGuide(nn.Module):
     ) -> None:
         super().__init__()
         self.what_encoder = what_encoder
-        self.where_encoder = _check_encoders(what_encoder, where_encoder)
+        self.where_encoder = check_other("where_encoder", where_encoder, what_encoder)
         self.what_dim = check_positive_int("what_dim", what_dim)
         self.where_dim = check_positive_int("where_dim", where_dim)
         self.what_view = check_view("what_view", what_view)
         self.where_view = check_view("where_view", where_view)
-        self.what_reader = _check_reader(what_reader)
+        self.what_reader = check_reader(what_reader)
         self.batch_norm = batch_norm
         self.affine = affine
         self.what_head = _point_head(feature_dim_of(what_encoder), what_dim, batch_norm, affine)
@@ -207,7 +206,7 @@ class DeltaWhatWhereGuide(nn.Module):
         Returns:
             Name of a code to the names of what its parameters depend on.
         """
-        return _factorization(self.what_reader, num_frames)
+        return what_factorization(self.what_reader, num_frames)
 
     def forward(self, x: torch.Tensor, batch_size: int | None = None) -> dict[str, torch.Tensor]:
         """Set what and where to the codes of clips.
@@ -224,22 +223,12 @@ class DeltaWhatWhereGuide(nn.Module):
         what_features, where_features = _encode_both(self, x)
         with without_autocast(what_features):
             frames = self.what_head(full_precision(what_features))
-            loc, _ = _read(self.what_reader, frames, torch.ones_like(frames))
+            loc, _ = read_what(self.what_reader, frames, torch.ones_like(frames))
             where_loc = self.where_head(full_precision(where_features))
         with pyro.plate("data", x.shape[0], dim=-1):
             what = pyro.sample("what", Delta(loc, event_dim=loc.ndim - 1, validate_args=False))
             where = pyro.sample("where", Delta(where_loc, event_dim=2, validate_args=False))
         return {"what": what, "where": where, "what_frames": frames}
-
-
-def _factorization(reader: nn.Module, num_frames: int) -> Factorization:
-    """What is one code of all frames, or one a frame: of its frame, or, where frames are exchanged, of any."""
-    x = named("x", num_frames)
-    what: Factorization = {"what": x}
-    if isinstance(reader, EveryFrame | OtherFrame):
-        seen = [x] * num_frames if isinstance(reader, OtherFrame) else [(frame,) for frame in x]
-        what = dict(zip(named("what", num_frames), seen))
-    return what | {where: (frame,) for where, frame in zip(named("where", num_frames), x)}
 
 
 def _encode_both(guide: WhatWhereGuide | DeltaWhatWhereGuide, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -250,31 +239,5 @@ def _encode_both(guide: WhatWhereGuide | DeltaWhatWhereGuide, x: torch.Tensor) -
     return what, where
 
 
-def _read(reader: nn.Module, loc: torch.Tensor, scale: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the reader makes of loc and scale (B, T, S)."""
-    read_loc, read_scale = reader(loc, scale)
-    num_clips, num_frames, dim = loc.shape
-    allowed = ((num_clips, dim), (num_clips, num_frames, dim))
-    if read_loc.shape != read_scale.shape or tuple(read_loc.shape) not in allowed:
-        raise ValueError(
-            f"what_reader must return loc and scale of shape (B, S) or (B, T, S), one of {allowed}, "
-            f"got {tuple(read_loc.shape)} and {tuple(read_scale.shape)}"
-        )
-    return read_loc, read_scale
-
-
 def _point_head(input_dim: int, dim: int, batch_norm: bool, affine: bool) -> nn.Module:
     return NormalizedHead(input_dim, dim, affine) if batch_norm else nn.Linear(input_dim, dim)
-
-
-def _check_encoders(what_encoder: nn.Module, where_encoder: nn.Module) -> nn.Module:
-    if where_encoder is what_encoder:
-        raise ValueError("where_encoder must be another module than what_encoder, got one and the same; build two")
-    return where_encoder
-
-
-def _check_reader(reader: Any) -> nn.Module:
-    """The reader, `MeanFrames` for None."""
-    if reader is not None and not isinstance(reader, nn.Module):
-        raise TypeError(f"what_reader must be a module such as MeanFrames() or None, got {reader!r}")
-    return MeanFrames() if reader is None else reader

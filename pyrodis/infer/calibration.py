@@ -132,8 +132,9 @@ def rank_p_values(ranks: torch.Tensor, num_draws: int, num_bins: int = 20) -> to
         p-values (...), double precision.
 
     Raises:
-        TypeError: If a count is not an int.
-        ValueError: If the draws do not fill the bins evenly, or there are fewer than five simulations a bin.
+        TypeError: If a count is not an int, or the ranks are no int64 tensor.
+        ValueError: If a rank is not from 0 to L, the draws do not fill the bins evenly, or there are fewer than five
+            simulations a bin.
 
     Source:
         Pearson's chi-square test.
@@ -142,7 +143,14 @@ def rank_p_values(ranks: torch.Tensor, num_draws: int, num_bins: int = 20) -> to
         >>> rank_p_values(torch.arange(100).reshape(100, 1), num_draws=99)
         tensor([1.], dtype=torch.float64)
     """
+    if not isinstance(ranks, torch.Tensor) or ranks.dtype != torch.int64 or ranks.ndim < 1:
+        got = f"{ranks.dtype} {tuple(ranks.shape)}" if isinstance(ranks, torch.Tensor) else type(ranks).__name__
+        raise TypeError(f"ranks must be an int64 tensor (N, ...), got {got}; use torch.as_tensor and its long()")
     _check_bins(len(ranks), num_draws, num_bins)
+    if ranks.numel() and not 0 <= int(ranks.min()) <= int(ranks.max()) <= num_draws:
+        raise ValueError(
+            f"ranks must be from 0 to num_draws = {num_draws}, got {int(ranks.min())} to {int(ranks.max())}"
+        )
     bins = ranks.reshape(len(ranks), -1) * num_bins // (num_draws + 1)
     counts = torch.nn.functional.one_hot(bins, num_bins).sum(0).double()
     expected = len(ranks) / num_bins

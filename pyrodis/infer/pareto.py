@@ -77,11 +77,11 @@ def khat_of_weights(log_weights: torch.Tensor) -> torch.Tensor:
 
     Returns:
         k-hat (B), double precision; minus infinity where all weights are equal, infinity where fewer than five weights
-        are in the tail or none is finite.
+        are in the tail, none is above zero or one is infinite.
 
     Raises:
         TypeError: If the weights are not a floating-point tensor.
-        ValueError: If they have another shape, or there are fewer draws than PSIS needs.
+        ValueError: If they have another shape or hold NaN, or there are fewer draws than PSIS needs.
 
     Example:
         >>> khat_of_weights(torch.zeros(100, 3))
@@ -93,6 +93,9 @@ def khat_of_weights(log_weights: torch.Tensor) -> torch.Tensor:
     if log_weights.ndim != 2:
         raise ValueError(f"log_weights must have shape (N, B), got {tuple(log_weights.shape)}")
     check_num_draws("the number of log_weights", len(log_weights))
+    if bool(log_weights.isnan().any()):
+        clip = int(log_weights.isnan().any(0).nonzero()[0])
+        raise ValueError(f"log_weights must not hold NaN, got some in column {clip}; find what produced it")
     found = [_khat(column) for column in log_weights.detach().cpu().double().unbind(-1)]
     return torch.tensor(found, dtype=torch.float64, device=log_weights.device)
 

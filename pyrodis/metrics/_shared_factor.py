@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from pyrodis.metrics._arrays import check_count
-from pyrodis.metrics._codes import CodeTable
+from pyrodis.metrics._bootstrap import bootstrap_errors
+from pyrodis.metrics._codes import CodeTable, chance_level, share_scores
 from pyrodis.metrics._information import check_num_bins
+from pyrodis.metrics.score import Score
 
 
 class RowsByValue:
@@ -95,3 +98,36 @@ def _equal_counts(places: np.ndarray, num_bins: int) -> np.ndarray:
 def held_factors(num: int, num_factors: int) -> np.ndarray:
     """Return the factor that each of ``num`` batches shares, every factor as often as any other but for one."""
     return np.arange(num) % num_factors
+
+
+ShareOfHits = Callable[[np.ndarray, list[np.ndarray], Sizes, np.random.Generator], np.ndarray]
+
+
+def shared_factor_scores(
+    name: str, table: CodeTable, share_of_hits: ShareOfHits, sizes: Sizes, num_bins: int, num_resamples: int, seed: int
+) -> dict[str, Score]:
+    """Return the scores of a classifier of shared factors, with intervals and chance.
+
+    Args:
+        name: name of the score.
+        table: codes in the unit that the classifier reads, and factors.
+        share_of_hits: maps codes, values of the factors, sizes and a generator to the share of hits for each factor,
+            behind their mean (F + 1,).
+        sizes: how much is drawn.
+        num_bins: bins of a continuous factor.
+        num_resamples: size of the bootstrap.
+        seed: seed of all draws.
+    """
+    generator = np.random.default_rng(seed)
+
+    def statistic(columns: list[np.ndarray], weights: np.ndarray) -> np.ndarray:
+        rows = np.repeat(np.arange(len(table.codes)), np.repeat(weights.astype(np.int64), table.num_frames))
+        return share_of_hits(table.codes[rows], [column[rows] for column in columns], sizes, generator)
+
+    own, ones = shared_values(table, num_bins), np.ones(table.num)
+    values, errors = bootstrap_errors(lambda weights: statistic(own, weights), table.num, num_resamples, seed)
+
+    def chance(shuffled: CodeTable) -> np.ndarray:
+        return statistic(shared_values(shuffled, num_bins), ones)
+
+    return share_scores(name, table.names, values, errors, chance_level(table, chance, seed), table.num)

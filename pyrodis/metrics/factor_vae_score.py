@@ -8,9 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from pyrodis.metrics._arrays import Array
-from pyrodis.metrics._bootstrap import bootstrap_errors
-from pyrodis.metrics._codes import CodeTable, chance_level, check_several_factors, code_table, share_scores, with_mean
-from pyrodis.metrics._shared_factor import RowsByValue, Sizes, held_factors, shared_values
+from pyrodis.metrics._codes import check_several_factors, code_table, with_mean
+from pyrodis.metrics._shared_factor import RowsByValue, Sizes, held_factors, shared_factor_scores
 from pyrodis.metrics.score import Score
 
 
@@ -79,19 +78,7 @@ def factor_vae_score(
     sizes.check(table)
     live = np.ptp(table.codes, axis=0) > 0
     table = replace(table, codes=table.codes[:, live] / table.codes[:, live].std(axis=0))
-    generator = np.random.default_rng(seed)
-
-    def statistic(columns: list[np.ndarray], weights: np.ndarray) -> np.ndarray:
-        rows = np.repeat(np.arange(len(table.codes)), np.repeat(weights.astype(np.int64), table.num_frames))
-        return _share_of_hits(table.codes[rows], [column[rows] for column in columns], sizes, generator)
-
-    own, ones = shared_values(table, num_bins), np.ones(table.num)
-    values, errors = bootstrap_errors(lambda weights: statistic(own, weights), table.num, num_resamples, seed)
-
-    def chance(shuffled: CodeTable) -> np.ndarray:
-        return statistic(shared_values(shuffled, num_bins), ones)
-
-    return share_scores("factor_vae", table.names, values, errors, chance_level(table, chance, seed), table.num)
+    return shared_factor_scores("factor_vae", table, _share_of_hits, sizes, num_bins, num_resamples, seed)
 
 
 def _share_of_hits(

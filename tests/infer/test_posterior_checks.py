@@ -23,6 +23,7 @@ from pyrodis.infer import (
     posterior_correlation,
     simulation_based_calibration,
 )
+from pyrodis.infer.calibration import rank_p_values
 from pyrodis.infer.elementwise_kl import elementwise_kl
 from pyrodis.infer.pareto import khat_of_weights
 from pyrodis.infer.simulation import simulated_ranks
@@ -185,6 +186,14 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     ),
     "weights of one clip": (lambda: khat_of_weights(torch.zeros(200)), ValueError, r"shape \(N, B\), got \(200,\)"),
     "weights as a list": (lambda: khat_of_weights([0.0]), TypeError, "must be a floating-point tensor, got list"),
+    "NaN weights": (
+        lambda: khat_of_weights(torch.tensor([0.0, math.nan]).expand(100, 2)),
+        ValueError,
+        "must not hold NaN, got some in column 1",
+    ),
+    "ranks of text": (lambda: rank_p_values("ranks", 99), TypeError, "int64 tensor .* got str"),
+    "ranks as floats": (lambda: rank_p_values(torch.rand(100, 1), 99), TypeError, r"got torch.float32 \(100, 1\)"),
+    "rank above L": (lambda: rank_p_values(torch.full((100, 1), 100), 99), ValueError, "from 0 to num_draws = 99"),
     "few weights": (lambda: khat_of_weights(torch.zeros(50, 2)), ValueError, "at least 100, got 50"),
     "clips of rank 4": (lambda: pareto_khat(MODEL, GUIDE, X[0]), ValueError, r"x must have shape \(B, T, C, H, W\)"),
     "no sites, k-hat": (lambda: pareto_khat(MODEL, Silent(), X), ValueError, "at least one latent site, got none in S"),
