@@ -145,7 +145,7 @@ class VideoFolder(Dataset[dict[str, Tensor]]):
                 "folders of images, got none; give another folder"
             )
         if not clips:
-            more = f"; so are {len(sentences) - 1} more" if len(sentences) > 1 else ""
+            more = f"; {len(sentences) - 1} more files are left out as well" if len(sentences) > 1 else ""
             raise ValueError(f"{self.root} must hold a clip that can be read, got none: {sentences[0]}{more}")
         for sentence in sentences:
             warnings.warn(f"left out: {sentence}", stacklevel=3)
