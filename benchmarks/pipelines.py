@@ -5,7 +5,7 @@
 A batch of 32 clips of the data's own length and size, made in the training process, against a step of a DSVAE on it:
 24 base channels, bfloat16, channels-last, fused Adam; frames whose side is no power of two go through `StridedEncoder`.
 The videos of `VideoFolder` are 40 arrays of 60 frames of 96 x 96 pixels, decoded and resized when first asked for;
-timed is what comes after. Sprites are left out where their sheets are not found. Each round times data and step in
+timed is what comes after, as of what `KeptClips` keeps. Sprites are left out where their sheets are not found. Each round times data and step in
 turn.
 """
 
@@ -23,7 +23,7 @@ import torch
 from shared_benchmark import finish, interleave, machine, parse, summary
 
 from pyrodis import NamedELBO
-from pyrodis.datasets import CircleOnGaussian, MovingDigits, ProceduralSprites, Scenes, Sprites, VideoFolder
+from pyrodis.datasets import CircleOnGaussian, KeptClips, MovingDigits, ProceduralSprites, Scenes, Sprites, VideoFolder
 from pyrodis.guides import FactorizedGuide
 from pyrodis.infer.data import stack_frames
 from pyrodis.models import DSVAE, LSTMPrior, NormalPixels
@@ -69,6 +69,8 @@ def make_batch(data: Any, generator: np.random.Generator, size: int) -> torch.Te
 
 def measure(name: str, data: Any, num_rounds: int, batch: int, channels: int) -> dict[str, dict[str, float]]:
     make = partial(make_batch, data, np.random.default_rng(0), batch)
+    if isinstance(data, KeptClips):
+        data.__getitems__(list(range(len(data))))  # drawn once
     x = make()
     step = make_step(tuple(x.shape[2:]), channels)  # type: ignore[arg-type]
     seconds = interleave({DATA: make, STEP: partial(step, x)}, num_rounds, name)
@@ -82,7 +84,9 @@ def main() -> None:
         "ProceduralSprites": ProceduralSprites(),
         "MovingDigits": MovingDigits(),
         "CircleOnGaussian": CircleOnGaussian(),
+        "CircleOnGaussian, kept": KeptClips(CircleOnGaussian(num_sequences=1000)),
         "Scenes": Scenes(),
+        "Scenes, kept": KeptClips(Scenes(num_images=1000)),
     }
     try:
         data = {"Sprites": Sprites(split="fit")} | data

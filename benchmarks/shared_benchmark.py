@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pyro
 import torch
 from tqdm import tqdm
 
-BUSY = 0.5  # load of others, in cores, from which seconds mean little and ratios are wide
+BUSY = 0.25  # cores that others keep busy, from which seconds mean little and ratios are wide
 
 
 def summary(times: np.ndarray, base: np.ndarray) -> dict[str, float]:
@@ -101,7 +102,7 @@ def machine() -> dict[str, Any]:
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "load": round(os.getloadavg()[0], 2),
+        "load": round(psutil.cpu_percent(1.0) / 100 * (os.cpu_count() or 1), 2),  # while this process waits
         "python": platform.python_version(),
         "torch": torch.__version__,
         "pyro": pyro.__version__,

@@ -15,7 +15,14 @@ from torch import nn
 
 import pyrodis
 from pyrodis import metrics
-from pyrodis.datasets import CircleOnGaussian, LinearMotion, circle_masks, published_circle_masks, render_circle
+from pyrodis.datasets import (
+    CircleOnGaussian,
+    KeptClips,
+    LinearMotion,
+    circle_masks,
+    published_circle_masks,
+    render_circle,
+)
 from pyrodis.metrics import Score
 from pyrodis.nn import BroadcastDecoder, ConvDecoder, ConvEncoder
 
@@ -82,13 +89,13 @@ def make_networks(name: str, code_dim: int, channels: int, frame_shape: tuple[in
     return encoder, BroadcastDecoder(code_dim, frame_shape, 2 * channels, 3, frame_shape[1] // 2)
 
 
-def load_circles(moving: bool, num_train: int, smoke_test: bool) -> dict[str, CircleOnGaussian]:
-    """Train, validation and test clips of the published task: moving in 10 frames, or resting in one."""
+def load_circles(moving: bool, num_train: int, smoke_test: bool) -> dict[str, KeptClips]:
+    """Train, validation and test clips of the published task: moving in 10 frames, or resting in one; drawn once."""
     motion, num_frames = (LinearMotion(), 10) if moving else (None, 1)
     sizes = {"train": 24, "validation": 12, "test": 40} if smoke_test else {"train": num_train}
     sizes = {"validation": 500, "test": 1000 if moving else 4000} | sizes
     return {
-        split: CircleOnGaussian(split=split, num_sequences=size, num_frames=num_frames, motion=motion)
+        split: KeptClips(CircleOnGaussian(split=split, num_sequences=size, num_frames=num_frames, motion=motion))
         for split, size in sizes.items()
     }
 

@@ -1,4 +1,4 @@
-"""Views of fewer or reordered frames, which hide motion."""
+"""Views of fewer or reordered frames, which hide motion, and one that hides what rests."""
 
 from __future__ import annotations
 
@@ -140,3 +140,37 @@ class SubsetFrames(nn.Module):
         order = uniform(clips, (num_frames,), None if self.training else self.seed).argsort(-1)
         seen = take_frames(clips, order[:, : self.num_frames])
         return as_frames(seen.reshape(len(clips), self.num_frames, *clips.shape[2:]), frames)
+
+
+class Motion(nn.Module):
+    r"""Show how far every frame is from the mean of its clip, which hides all that rests.
+
+    $$v(x)_t = \frac{1}{2} \Bigl(1 + x_t - \frac{1}{T} \sum_{s=1}^{T} x_s\Bigr)$$
+
+    Keeps what moves, where it is, and how far it is apart from what it covers; hides the ground, and every object that
+    does not move: they are gray. What moves is seen together with the ground that it leaves and covers. A clip of one
+    frame, or one in which nothing moves, is all gray. `SubtractMean` does the same to features.
+
+    Shape:
+        (..., T, C, H, W) in [0, 1] to the same.
+
+    Raises:
+        TypeError: If the frames are no floating-point tensor.
+        ValueError: If the frames have another rank.
+
+    Example:
+        >>> Motion()(torch.rand(1, 1, 4, 4).expand(5, 1, 4, 4)).allclose(torch.tensor(0.5))
+        True
+    """
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        """Return the frames less their mean over time.
+
+        Args:
+            frames: Tensor of shape (..., T, C, H, W).
+
+        Returns:
+            Tensor of the same shape.
+        """
+        clips = as_clips(frames)
+        return ((1 + clips - clips.mean(1, keepdim=True)) / 2).reshape(frames.shape)

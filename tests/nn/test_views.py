@@ -14,6 +14,7 @@ from pyrodis.nn import (
     Downsample,
     FrameShuffle,
     GaussianBlur,
+    Motion,
     PatchShuffle,
     RandomCrop,
     RandomGray,
@@ -42,6 +43,7 @@ FIXED: dict[str, Callable[..., nn.Module]] = {
     "Downsample": Downsample,
     "GaussianBlur": lambda: GaussianBlur(1.5),
     "Silhouette": Silhouette,
+    "Motion": Motion,
     "Sequential": lambda: nn.Sequential(RandomTones(), Downsample(4)).eval(),
 }
 EVERY = {**RANDOM, **FIXED}
@@ -145,6 +147,15 @@ def test_subset_of_frames_holds_each_frame_once_at_most_and_each_as_often() -> N
     assert torch.equal((first | second).sum(1), torch.full((3000,), 2))
     for picked in (first, second):  # the order is random too
         assert (picked.float().mean(0) - 1 / T).abs().max() < 5 * (1 / T * (1 - 1 / T) / 3000) ** 0.5
+
+
+def test_motion_hides_what_rests_and_keeps_what_moves() -> None:
+    frames = make_frames(B)
+    ground = torch.rand(B, 1, C, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
+    seen = Motion()(frames / 2)
+    assert torch.allclose(Motion()(frames / 2 + ground / 2), seen, atol=1e-6)
+    assert torch.allclose(seen.mean(1), torch.full((), 0.5), atol=1e-6)
+    assert torch.allclose(2 * (seen[:, 1:] - seen[:, :-1]), (frames[:, 1:] - frames[:, :-1]) / 2, atol=1e-6)
 
 
 def test_subset_of_frames_in_eval_mode() -> None:
