@@ -2,11 +2,11 @@
 
     python benchmarks/pipelines.py [--output docs/results/pipelines.json]
 
-A batch of 32 clips of the data's own length and size, made in the training process, against a step of a DSVAE on it:
-24 base channels, bfloat16, channels-last, fused Adam; frames whose side is no power of two go through `StridedEncoder`.
+A batch of 32 clips of the data's own length and size, made in the training process, against a step of a DSVAE on it: 24
+base channels, bfloat16, channels-last, fused Adam; frames whose side is no power of two go through `StridedEncoder`.
 The videos of `VideoFolder` are 40 arrays of 60 frames of 96 x 96 pixels, decoded and resized when first asked for;
-timed is what comes after, as of what `KeptClips` keeps. Sprites are left out where their sheets are not found. Each round times data and step in
-turn.
+timed is what comes after, as of what `KeptClips` keeps. Sprites are left out where their sheets are not found. Each
+round times data and step in turn.
 """
 
 from __future__ import annotations

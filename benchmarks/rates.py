@@ -4,7 +4,8 @@
 
 The machine: a product of two 1,024 x 1,024 matrices in single precision and in bfloat16, and a copy of 256 MiB. The
 step: forward and backward of a DSVAE of 32 base channels on 16 clips of 8 frames, whose operations (convolutions and
-matrix products, counted by torch) are divided by its seconds. The chain: draw, density and gradient of
+matrix products, counted by torch) are divided by its seconds; and the same in plain PyTorch and single precision
+(shared_plain_dsvae.py). The chain: draw, density and gradient of
 `GaussMarkovNormal`, 16 sequences of 32 dimensions; of its bytes only those that cannot be avoided are counted, seven
 arrays (three parameters and their gradients, and the draw). The ratio is the share of the machine's own rate: what is
 missing to one is memory traffic of intermediate results, calls, and formats other than that of the product.
@@ -20,6 +21,7 @@ import pyro
 import torch
 from elbo_step import SIZES, make_pair
 from shared_benchmark import interleave, machine, parse, store, summary
+from shared_plain_dsvae import PlainDSVAE
 from structured_normal import DIM, NUM_SEQUENCES, make_parameters
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -50,6 +52,12 @@ def make_step(channels: int, num_clips: int) -> Callable[[], None]:
     return step
 
 
+def make_plain_step(channels: int, num_clips: int) -> Callable[[], None]:
+    module = PlainDSVAE(channels, static_dim=64, dynamic_dim=32, hidden_dim=128, feature_dim=256)
+    x = torch.rand(num_clips, 8, 3, 64, 64)
+    return lambda: module(x).backward()
+
+
 def count_operations(step: Callable[[], None]) -> int:
     with FlopCounterMode(display=False) as counter:
         step()
@@ -69,15 +77,17 @@ def main() -> None:
         "product, bfloat16": partial(product, a.bfloat16(), a.bfloat16()),
         "copy": source.clone,
         "step": step,
+        "step, plain PyTorch": make_plain_step(channels, num_clips),
     }
     chains = {f"chain of {length} frames": make_parameters(length) for length in lengths}
     ways |= {name: partial(chain, parameters) for name, parameters in chains.items()}
     with pyro.validation_enabled(False):
-        amounts = {"step": count_operations(step)}
+        amounts = {name: count_operations(ways[name]) for name in ("step", "step, plain PyTorch")}
         seconds = interleave(ways, options.rounds, "rates")
     amounts |= {"product, float32": 2 * side**3, "product, bfloat16": 2 * side**3, "copy": 2 * source.nbytes}
     amounts |= {f"chain of {length} frames": 7 * 4 * NUM_SEQUENCES * length * DIM for length in lengths}
-    compared = {"step": "product, bfloat16"} | dict.fromkeys(chains, "copy")
+    compared = {"step": "product, bfloat16", "step, plain PyTorch": "product, float32"}
+    compared |= dict.fromkeys(chains, "copy")
     rows = {}
     for name, times in seconds.items():
         rate = amounts[name] / times
