@@ -15,6 +15,7 @@ from pyrodis.guides.structured_guide import StructuredGuide
 from pyrodis.guides.transitions import BasisTransition, DenseTransition, DiagonalTransition, RotationTransition
 from pyrodis.guides.what_then_where_guide import WhatThenWhereGuide
 from pyrodis.guides.what_where_guide import DeltaWhatWhereGuide, WhatWhereGuide
+from pyrodis.guides.where_then_what_guide import WhereThenWhatGuide
 
 __all__ = [
     "BasisTransition",
@@ -36,4 +37,5 @@ __all__ = [
     "StructuredGuide",
     "WhatThenWhereGuide",
     "WhatWhereGuide",
+    "WhereThenWhatGuide",
 ]

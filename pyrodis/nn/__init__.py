@@ -7,9 +7,11 @@ from pyrodis.nn.detail_views import Downsample, GaussianBlur
 from pyrodis.nn.discriminator import FrameDiscriminator
 from pyrodis.nn.frame_readers import EveryFrame, MeanFrames, OneFrame, OtherFrame, ProductFrames
 from pyrodis.nn.frame_views import FrameShuffle, Motion, SingleFrame, SubsetFrames
+from pyrodis.nn.glimpses import Glimpses
 from pyrodis.nn.grid import GridDecoder, GridEncoder, GridLocScale
 from pyrodis.nn.heads import LocScale, NormalizedHead
 from pyrodis.nn.hide_frames import HideFrames, visible_frames
+from pyrodis.nn.parts_decoder import PartsDecoder
 from pyrodis.nn.patch_encoder import PatchEncoder
 from pyrodis.nn.place_finder import PlaceFinder
 from pyrodis.nn.placed_decoder import PlacedDecoder
@@ -29,6 +31,7 @@ __all__ = [
     "FrameDiscriminator",
     "FrameShuffle",
     "GaussianBlur",
+    "Glimpses",
     "GridDecoder",
     "GridEncoder",
     "GridLocScale",
@@ -40,6 +43,7 @@ __all__ = [
     "NormalizedHead",
     "OneFrame",
     "OtherFrame",
+    "PartsDecoder",
     "PatchEncoder",
     "PatchShuffle",
     "PlaceBlindEncoder",

@@ -90,18 +90,11 @@ class PlacedDecoder(nn.Module):
         self.widths = _check_widths(widths)
         self.patch_size = _check_patch_size(patch_size, self.frame_shape, len(self.widths))
         self.hidden_dim = check_positive_int("hidden_dim", hidden_dim)
-        if not math.isfinite(output_bias):
-            raise ValueError(f"output_bias must be a finite number, got {output_bias}; 0 is a gray patch")
-        self.output_bias = output_bias
+        self.output_bias = _check_bias(output_bias)
         channels, height, width = self.frame_shape
-        side = patch_size // 2 ** len(self.widths)
-        start = (self.widths[0], side, side)
-        layers: list[nn.Module] = [nn.Linear(what_dim, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, math.prod(start))]
-        layers.append(nn.Unflatten(1, start))
-        for inputs, outputs in zip(self.widths, (*self.widths[1:], num_places * channels)):
-            layers += [nn.ReLU(), nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)]
-        nn.init.constant_(cast("torch.Tensor", layers[-1].bias), output_bias)
-        self.patch_layers = nn.Sequential(*layers)
+        self.patch_layers = _patch_layers(
+            what_dim, num_places * channels, patch_size, self.widths, hidden_dim, self.output_bias
+        )
         self.place_layers = nn.Sequential(
             nn.Linear(where_dim, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, 2 * num_places)
         )
@@ -142,14 +135,36 @@ class PlacedDecoder(nn.Module):
         Returns:
             Tensor of shape (..., C, H, W), in full precision.
         """
-        if codes.shape[-1:] != (self.code_dim,):
-            raise ValueError(
-                f"codes must have shape (..., what_dim + where_dim) = (..., {self.what_dim} + {self.where_dim}), got "
-                f"{tuple(codes.shape)}; put what and where side by side, in this order"
-            )
-        check_frame_dtype("codes", codes, next(self.parameters()))
-        what, where = codes.split((self.what_dim, self.where_dim), dim=-1)
+        what, where = _split_codes(codes, self.what_dim, self.where_dim, next(self.parameters()))
         return _overlay(self.patches(what), self.places(where), self.frame_shape[1:])
+
+
+def _patch_layers(
+    code_dim: int, channels: int, patch_size: int, widths: tuple[int, ...], hidden_dim: int, output_bias: float
+) -> nn.Sequential:
+    """Codes (N, code_dim) to logits (N, channels, P, P)."""
+    side = patch_size // 2 ** len(widths)
+    start = (widths[0], side, side)
+    layers: list[nn.Module] = [nn.Linear(code_dim, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, math.prod(start))]
+    layers.append(nn.Unflatten(1, start))
+    for inputs, outputs in zip(widths, (*widths[1:], channels)):
+        layers += [nn.ReLU(), nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)]
+    nn.init.constant_(cast("torch.Tensor", layers[-1].bias), output_bias)
+    return nn.Sequential(*layers)
+
+
+def _split_codes(
+    codes: torch.Tensor, what_dim: int, where_dim: int, weight: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What (..., S) and where (..., D) of joined codes."""
+    if codes.shape[-1:] != (what_dim + where_dim,):
+        raise ValueError(
+            f"codes must have shape (..., what_dim + where_dim) = (..., {what_dim} + {where_dim}), got "
+            f"{tuple(codes.shape)}; put what and where side by side, in this order"
+        )
+    check_frame_dtype("codes", codes, weight)
+    what, where = codes.split((what_dim, where_dim), dim=-1)
+    return what, where
 
 
 def _overlay(patches: torch.Tensor, places: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -172,6 +187,12 @@ def _interpolation(first: torch.Tensor, size: int, patch_size: int) -> torch.Ten
     parts = torch.arange(patch_size, device=first.device, dtype=first.dtype)
     nearness = 1 - (pixels - parts - first[..., None, None]).abs()
     return torch.maximum(nearness, torch.zeros_like(nearness))  # relu would have no gradient at whole pixels
+
+
+def _check_bias(output_bias: float) -> float:
+    if not math.isfinite(output_bias):
+        raise ValueError(f"output_bias must be a finite number, got {output_bias}; 0 is a gray patch")
+    return output_bias
 
 
 def _check_patch_size(patch_size: int, frame_shape: tuple[int, int, int], num_layers: int) -> int:

@@ -11,6 +11,7 @@ from pyrodis.ops.checks import (
 from pyrodis.ops.components import as_components, check_present, check_single_frames
 from pyrodis.ops.eigenvalues import bounded_eigenvalues
 from pyrodis.ops.linear_dynamics import chain_precision, contraction, kalman_log_evidence
+from pyrodis.ops.matching import match_parts
 from pyrodis.ops.parameters import register_parameters
 from pyrodis.ops.precision import full_precision, without_autocast
 from pyrodis.ops.recurrence import linear_recurrence, matrix_recurrence
@@ -31,6 +32,7 @@ __all__ = [
     "full_precision",
     "kalman_log_evidence",
     "linear_recurrence",
+    "match_parts",
     "matrix_recurrence",
     "register_parameters",
     "without_autocast",

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd import gradcheck
 from torch.nn.functional import softplus
 
-from pyrodis.guides import DeltaWhatWhereGuide, WhatThenWhereGuide, WhatWhereGuide
+from pyrodis.guides import DeltaWhatWhereGuide, WhatThenWhereGuide, WhatWhereGuide, WhereThenWhatGuide
 from pyrodis.infer import NamedELBO, SameClip, score_shown_frames
 from pyrodis.infer.handlers import scale_latents
 from pyrodis.infer.penalties import add_penalty
@@ -18,6 +18,7 @@ from pyrodis.infer.sites import get_trace
 from pyrodis.models import AddCodes, NormalPixels, WhatWhereVAE
 from pyrodis.nn import (
     EveryFrame,
+    Glimpses,
     MeanFrames,
     NormalizedHead,
     PlaceBlindEncoder,
@@ -26,6 +27,7 @@ from pyrodis.nn import (
     ProductFrames,
     UpsampleDecoder,
 )
+from pyrodis.ops import match_parts
 from pyrodis.regularizers import barlow_twins, inertial_loss, mixing_weight, pixel_error
 from tests.equations import by_hand
 from tests.pairs import FRAME, make_clips
@@ -207,6 +209,37 @@ def test_what_then_where_guide_factorization(reader: type) -> None:
         loc, scale = by_hand.head(guide.where_head, features)
         torch.testing.assert_close(sites["where"]["fn"].base_dist.loc[:, t], loc)
         torch.testing.assert_close(sites["where"]["fn"].base_dist.scale[:, t], scale)
+
+
+@pytest.mark.parametrize("reader", [ProductFrames, EveryFrame])
+@pytest.mark.parametrize("matched", [True, False])
+def test_where_then_what_guide_factorization(reader: type, matched: bool) -> None:
+    torch.manual_seed(1)
+    where_encoder, what_encoder = PooledEncoder(FRAME, (2, 2)), PooledEncoder((1, 4, 4), (2,))
+    glimpses = Glimpses(FRAME, 2, 4, 4)
+    guide = WhereThenWhatGuide(where_encoder, glimpses, what_encoder, 6, what_reader=reader(), matched=matched)
+    with torch.no_grad():
+        guide.where_head.linear.bias[:4] = torch.tensor([-2.0, 0.0, 2.0, 0.0])  # left and right
+    guide, x = guide.double().eval(), make_clips(12) * torch.linspace(0, 1, FRAME[-1]).double()
+    x[:, 1::2] = x[:, 1::2].flip(-1)  # what is bright goes from right to left
+    sites = get_trace(guide, x).nodes
+    where, of_frames = sites["where"]["value"], []
+    told = [by_hand.head(guide.where_head, where_encoder(x[:, t])) for t in range(T)]
+    locs, scales = (torch.stack(part, 1).unflatten(-1, (2, 2)) for part in zip(*told))
+    order = match_parts(glimpses.looks(x, locs.flatten(-2)))
+    assert bool((order != order[:, :1]).any()), "some frames are in another order"
+    for b in range(len(x)):
+        for t in range(T):
+            rows = order[b, t].tolist() if matched else [0, 1]
+            torch.testing.assert_close(sites["where"]["fn"].base_dist.loc[b, t], locs[b, t, rows].flatten())
+            torch.testing.assert_close(sites["where"]["fn"].base_dist.scale[b, t], scales[b, t, rows].flatten())
+    for t in range(T):
+        seen = glimpses(x[:, t : t + 1], where[:, t : t + 1])[:, 0]
+        parts = [by_hand.head(guide.what_head, what_encoder(seen[:, m])) for m in range(2)]
+        of_frames.append([torch.cat(part, -1) for part in zip(*parts)])
+    loc, scale = reader()(*(torch.stack(part, 1) for part in zip(*of_frames)))
+    torch.testing.assert_close(sites["what"]["fn"].base_dist.loc, loc)
+    torch.testing.assert_close(sites["what"]["fn"].base_dist.scale, scale)
 
 
 def test_place_finder_is_attention_over_places() -> None:

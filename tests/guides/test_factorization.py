@@ -28,9 +28,10 @@ from pyrodis.guides import (
     StructuredGuide,
     WhatThenWhereGuide,
     WhatWhereGuide,
+    WhereThenWhatGuide,
 )
 from pyrodis.infer import measure_factorization
-from pyrodis.nn import EveryFrame, HideFrames, OneFrame, OtherFrame, ProductFrames
+from pyrodis.nn import EveryFrame, Glimpses, HideFrames, OneFrame, OtherFrame, ProductFrames
 from pyrodis.testing import check_factorization
 from tests.pairs import TRANSITIONS
 
@@ -79,6 +80,12 @@ def what_then_where(reader: Any) -> Any:
     return WhatThenWhereGuide(Pixels(), Finder(), 3, 2, what_reader=reader)
 
 
+def where_then_what(reader: Any, matched: bool = False) -> Any:
+    """Glimpses of the four pixels around each of two places in a frame of two by two."""
+    glimpses = Glimpses((1, 2, 2), num_parts=2, patch_size=1, size=2)
+    return WhereThenWhatGuide(Pixels(), glimpses, Pixels(), 4, what_reader=reader, matched=matched)
+
+
 MAKERS: dict[str, Callable[[], Any]] = {
     **{
         f"{cls.__name__}-{dim}": lambda cls=cls, dim=dim: cls(Pixels(), dim, 2, hidden_dim=4)
@@ -100,6 +107,8 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "WhatWhereGuide-EveryFrame": lambda: what_where(WhatWhereGuide, EveryFrame()),
     "WhatThenWhereGuide-None": lambda: what_then_where(None),
     "WhatThenWhereGuide-EveryFrame": lambda: what_then_where(EveryFrame()),
+    "WhereThenWhatGuide-None": lambda: where_then_what(None),
+    "WhereThenWhatGuide-EveryFrame": lambda: where_then_what(EveryFrame()),
     "DeltaWhatWhereGuide": lambda: what_where(DeltaWhatWhereGuide, None),
 }
 
@@ -121,6 +130,18 @@ def test_the_jacobian_is_as_declared(name: str) -> None:
     assert {key: set(value) for key, value in found.items()} == {k: set(v) for k, v in guide.factorization(T).items()}
     assert guide.training
     assert all(torch.equal(value, before[key]) for key, value in guide.state_dict().items())
+
+
+@pytest.mark.parametrize("reader", [None, EveryFrame()])
+def test_the_order_of_places_reads_all_frames_without_a_derivative(reader: Any) -> None:
+    guide = where_then_what(reader, matched=True)
+    check_factorization(guide, clips(), may_see_less=True)
+    with pytest.raises(AssertionError, match=r"where_1 does not depend on \['x_2', 'x_3', 'x_4'\]"):
+        check_factorization(guide, clips())
+    declared = guide.factorization(2)
+    assert declared["where_2"] == ("x_1", "x_2")
+    what = {"what": ("where_1", "where_2", "x_1", "x_2")} if reader is None else {"what_1": ("where_1", "x_1")}
+    assert {name: declared[name] for name in what} == what
 
 
 def test_components_read_the_image_and_not_each_other() -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import pyrodis
-from pyrodis.guides import DeltaWhatWhereGuide, WhatThenWhereGuide, WhatWhereGuide
+from pyrodis.guides import DeltaWhatWhereGuide, WhatThenWhereGuide, WhatWhereGuide, WhereThenWhatGuide
 from pyrodis.infer import DensityRatio, FitSettings, NamedELBO, SameClip, score_shown_frames
 from pyrodis.infer.describe import build, describe
 from pyrodis.infer.handlers import scale_latents
@@ -26,9 +26,11 @@ from pyrodis.nn import (
     Downsample,
     EveryFrame,
     GaussianBlur,
+    Glimpses,
     MeanFrames,
     OneFrame,
     OtherFrame,
+    PartsDecoder,
     PlaceBlindEncoder,
     PlaceFinder,
     PooledEncoder,
@@ -65,6 +67,23 @@ def then_of(reader: Any, **rest: Any) -> Callable[[], tuple[Any, Any]]:
     return make
 
 
+def parts_guide(reader: Any = MeanFrames, **rest: Any) -> WhereThenWhatGuide:
+    where_encoder = PooledEncoder((1, 4, 4) if "where_view" in rest else FRAME, (2, 2))
+    what_encoder = PooledEncoder((1, 4, 4), (2,))
+    return WhereThenWhatGuide(where_encoder, Glimpses(FRAME, 2, 4, 4), what_encoder, 4, what_reader=reader(), **rest)
+
+
+def parts_of(reader: Any, **rest: Any) -> Callable[[], tuple[Any, Any]]:
+    """A pair whose parts have codes of their own."""
+
+    def make() -> tuple[Any, Any]:
+        decoder = PartsDecoder(4, FRAME, 2, 4, (3, 2), hidden_dim=4)
+        model = WhatWhereVAE(decoder, NormalPixels(), 4, 4, T, reader in PER_FRAME)
+        return model, parts_guide(reader, **rest)
+
+    return make
+
+
 PAIRS: dict[str, Callable[[], tuple[Any, Any]]] = {
     **{f"normal-{reader.__name__}": make_of(WhatWhereGuide, reader) for reader in (*PER_FRAME, MeanFrames, OneFrame)},
     "normal-ProductFrames": make_of(WhatWhereGuide, ProductFrames),
@@ -81,6 +100,9 @@ PAIRS: dict[str, Callable[[], tuple[Any, Any]]] = {
     ),
     **{f"then-{reader.__name__}": then_of(reader) for reader in (EveryFrame, MeanFrames)},
     "then-view": then_of(MeanFrames, where_view=GaussianBlur(1.0)),
+    **{f"parts-{reader.__name__}": parts_of(reader) for reader in (*PER_FRAME, MeanFrames, OneFrame, ProductFrames)},
+    "parts-view": parts_of(MeanFrames, where_view=Downsample(2, restore=False)),
+    "parts-unmatched": parts_of(MeanFrames, matched=False),
     "delta": make_of(DeltaWhatWhereGuide, MeanFrames),
     "delta-EveryFrame": make_of(DeltaWhatWhereGuide, EveryFrame, affine=False),
     "delta-without-norm": make_of(DeltaWhatWhereGuide, OneFrame, batch_norm=False),
@@ -169,7 +191,7 @@ def test_kl_terms_are_analytic_and_weighted() -> None:
 def test_any_number_of_frames_and_still_images() -> None:
     for num_frames in (1, 2, 7):
         x = make_clips(2, num_frames).float()
-        for name in ("normal-MeanFrames", "normal-EveryFrame", "delta"):
+        for name in ("normal-MeanFrames", "normal-EveryFrame", "delta", "parts-ProductFrames"):
             model, guide = PAIRS[name]()
             assert reconstruct(model, guide, x).shape == x.shape
             assert bool(NamedELBO().terms(model, guide, x).total.isfinite())
@@ -218,6 +240,27 @@ def test_what_each_code_depends_on(guide_class: Any) -> None:
     assert torch.equal(gradient(output["what"][0], x), own)
     assert torch.equal(gradient(output["where"][0, 2], x), frame_2)
     assert torch.equal(gradient(output["what_frames"][0, 2], x), frame_2)
+
+
+def test_places_come_in_the_order_of_what_is_there() -> None:
+    """Two squares of two grays, which an encoder from left to right tells apart by side alone, keep their numbers."""
+    guide = parts_guide().double().eval()
+    with torch.no_grad():
+        guide.where_head.linear.weight[:4] = 0
+        guide.where_head.linear.bias[:4] = torch.tensor([-2.0, 0, 2, 0]).double()
+    x = torch.zeros(1, T, *FRAME, dtype=torch.float64)
+    for t, (left, right) in enumerate([(1.0, 0.4), (0.4, 1.0), (0.4, 1.0), (1.0, 0.4)]):
+        x[0, t, 0, 3:5, 1:3], x[0, t, 0, 3:5, 5:7] = left, right
+    first = encode(guide, x)["where"][0, :, 0].sign()
+    assert first.tolist() == [-1, 1, 1, -1]
+    unmatched = copy.deepcopy(guide)
+    unmatched.matched = False
+    assert encode(unmatched, x)["where"][0, :, 0].sign().tolist() == [-1] * T
+    codes = encode(guide, x)
+    moved = encode(guide, x.roll(1, 1))  # the clip begins with another frame
+    torch.testing.assert_close(moved["what"], codes["what"])
+    begun = encode(guide, x.roll(-1, 1))  # and so with the other number
+    torch.testing.assert_close(begun["what"].unflatten(-1, (2, -1)).flip(1).flatten(1), codes["what"])
 
 
 def test_where_cannot_see_what_its_view_hides_nor_what_the_place() -> None:
@@ -307,6 +350,47 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         lambda: NamedELBO().loss(model_of(), guide_of(what_reader=EveryFrame()), X),
         ValueError,
         r"site 'what' has event shape \(4, 3\) in the guide and \(3,\) in the model",
+    ),
+    "one encoder of both": (
+        lambda: WhereThenWhatGuide(encoder := PooledEncoder(FRAME, (2,)), Glimpses(FRAME, 2, 4, 8), encoder, 4),
+        ValueError,
+        "where_encoder must be another module than what_encoder",
+    ),
+    "no glimpses": (
+        lambda: WhereThenWhatGuide(PooledEncoder(FRAME, (2,)), 4, PooledEncoder((1, 4, 4), (2,)), 4),  # type: ignore[arg-type]
+        TypeError,
+        "glimpses must be a pyrodis.nn.Glimpses, got 4",
+    ),
+    "glimpses of another size": (
+        lambda: WhereThenWhatGuide(
+            PooledEncoder(FRAME, (2,)), Glimpses(FRAME, 2, 4, 6), PooledEncoder((1, 4, 4), (2,))
+        ),
+        ValueError,
+        r"what_encoder must read glimpses of shape \(1, 6, 6\), got one for \(1, 4, 4\)",
+    ),
+    "what of no part": (
+        lambda: WhereThenWhatGuide(
+            PooledEncoder(FRAME, (2,)), Glimpses(FRAME, 2, 4, 4), PooledEncoder((1, 4, 4), (2,)), 5
+        ),
+        ValueError,
+        "what_dim must be a multiple of the number of parts 2, .* got 5",
+    ),
+    "matched": (lambda: parts_guide(matched=2), TypeError, "matched must be True or False, got 2"),
+    "reader of parts": (
+        lambda: parts_guide(Broken)(X),
+        ValueError,
+        r"what_reader must return loc and scale of shape",
+    ),
+    "where of fewer frames for glimpses": (
+        lambda: WhereThenWhatGuide(
+            PooledEncoder(FRAME, (2,)),
+            Glimpses(FRAME, 2, 4, 4),
+            PooledEncoder((1, 4, 4), (2,)),
+            4,
+            where_view=SubsetFrames(2),
+        )(X),
+        ValueError,
+        "where_view must keep the number of frames",
     ),
     "one frame to normalize": (
         lambda: DeltaWhatWhereGuide(PooledEncoder(FRAME, (2,)), PooledEncoder(FRAME, (2,)))(X[:1, :1]),
