@@ -7,7 +7,7 @@ from itertools import permutations, product
 import pytest
 import torch
 
-from pyrodis.ops import match_parts
+from pyrodis.ops import match_parts, matching
 
 
 def objective(looks: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
@@ -49,6 +49,19 @@ def test_of_two_frames_it_is_largest() -> None:
     for clip, order in zip(looks, match_parts(looks)):
         every = [objective(clip, torch.tensor([(0, 1, 2), rows])) for rows in permutations(range(3))]
         assert float(objective(clip, order)) == pytest.approx(float(max(every)))
+
+
+def test_rounds_raise_the_objective(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, found = torch.randn(30, 12, 2, 6, generator=torch.Generator().manual_seed(3), dtype=torch.float64), {}
+    for num_rounds in (1, 2, 3):
+        monkeypatch.setattr(matching, "_NUM_ROUNDS", num_rounds)
+        found[num_rounds] = torch.stack([objective(*pair) for pair in zip(looks, match_parts(looks))])
+    assert bool((found[2] >= found[1] - 1e-9).all())
+    assert bool((found[3] >= found[2] - 1e-9).all())
+    assert float((found[3] > found[1] + 1e-9).double().mean()) > 0.15
+    monkeypatch.undo()
+    again = torch.stack([objective(*pair) for pair in zip(looks, match_parts(looks))])
+    torch.testing.assert_close(again, found[3])
 
 
 def test_clips_do_not_mix_and_no_gradient_comes_back() -> None:
