@@ -23,7 +23,7 @@ from torch import nn
 
 import pyrodis
 from pyrodis.datasets import ItemSource
-from pyrodis.guides import DeltaWhatWhereGuide, WhatThenWhereGuide, WhatWhereGuide
+from pyrodis.guides import DeltaWhatWhereGuide, WhatThenWhereGuide, WhatWhereGuide, WhereThenWhatGuide
 from pyrodis.infer import FitSettings, History, SameClip, score_shown_frames
 from pyrodis.metrics import Score
 from pyrodis.models import AddCodes, ConcatenateCodes, NormalPixels, WhatWhereVAE
@@ -34,9 +34,11 @@ from pyrodis.nn import (
     Downsample,
     EveryFrame,
     GaussianBlur,
+    Glimpses,
     MeanFrames,
     OneFrame,
     OtherFrame,
+    PartsDecoder,
     PlaceBlindEncoder,
     PlacedDecoder,
     PlaceFinder,
@@ -74,10 +76,12 @@ SHARED: dict[str, Any] = {
     # the cured model
     "num_frames": 4,
     "gap": 5,
-    "decoder": "placed",
+    "decoder": "parts",
     "num_places": 2,
     "patch_size": 28,
-    "what_encoder": "blind",
+    "what_encoder": "glimpses",
+    "glimpse_size": 32,
+    "match": True,
     "what_frames": 0,
     "what_view": "none",
     "shift": 32,
@@ -88,7 +92,7 @@ SHARED: dict[str, Any] = {
     "where_view": "none",
     "blur": 3.0,
     "factor": 4,
-    "reader": "mean",
+    "reader": "product",
     "combine": "concatenate",
     "feature_dim": 128,
     "channels": 16,
@@ -137,7 +141,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 SMOKE: dict[str, Any] = {"widths": (2, 2, 2), "batch_size": 8, "precision": "32-true", "num_test": 120}
 SMOKE |= {"what_widths": (2, 2), "channels": 2, "report_batch_size": 8, "test_frames": 4}
 SMOKE |= {"judge_frames": 64, "lambdas": (10.0,), "report_train": 24, "report_steps": 6, "num_train": 16}
-SMOKE |= {"num_steps": 4, "feature_dim": 4, "report_what_dim": 4, "report_where_dim": 2, "what_dim": 4, "where_dim": 2}
+SMOKE |= {"num_steps": 4, "feature_dim": 4, "report_what_dim": 4, "report_where_dim": 2, "what_dim": 4}
 
 READERS: dict[str, Any] = {"mean": MeanFrames, "product": ProductFrames, "one": OneFrame, "other": OtherFrame}
 
@@ -206,12 +210,24 @@ def add_cure_options(option: Any, preset: dict[str, Any]) -> None:
     option(
         "--decoder",
         choices=DECODERS,
-        help="placed: patches drawn from what, put at places read off where; broadcast, conv, upsample: networks that "
-        "have to learn it, on coordinates, doubling a small image, the report's (default: placed)",
+        help="parts: patches that one network draws, each from its share of what, put at the places that where is; "
+        "placed: patches drawn from all of what, at places that a network reads off where; broadcast, conv, upsample: "
+        "networks that have to learn it, on coordinates, doubling a small image, the report's (default: parts)",
     )
     option("--num-places", type=int, help=f"patches of a placed frame (default: {preset['num_places']}, one a digit)")
     option("--patch-size", type=int, help=f"side of a patch in pixels (default: {preset['patch_size']})")
-    option("--what-encoder", choices=("blind", "pooled"), help="blind to place, or the report's (default: blind)")
+    option(
+        "--what-encoder",
+        choices=("glimpses", "blind", "pooled"),
+        help="glimpses: looks at the places that where says, in an order that all frames agree on; the others see "
+        "whole frames: blind to place, or the report's (default: glimpses)",
+    )
+    option("--glimpse-size", type=int, help=f"side of a glimpse, a power of two (default: {preset['glimpse_size']})")
+    option(
+        "--match",
+        action=argparse.BooleanOptionalAction,
+        help="whether places keep their numbers from frame to frame by what is seen there (default: yes)",
+    )
     option("--what-frames", type=int, help="random frames that what is read off, 0 for all (default: 0)")
     option("--what-view", choices=("none", "shift"), help="shift: frames moved at random, in a circle (default: none)")
     option("--shift", type=int, help=f"most pixels of a shift (default: {preset['shift']})")
@@ -235,9 +251,9 @@ def add_cure_options(option: Any, preset: dict[str, Any]) -> None:
     option("--where-view", choices=("none", "blur", "down"), help="without detail, or of fewer pixels (default: none)")
     option("--blur", type=float, help=f"deviation of the blur in pixels (default: {preset['blur']})")
     option("--factor", type=int, help=f"side of a block that becomes one pixel (default: {preset['factor']})")
-    option("--reader", choices=READERS, help="how frames speak for what (default: mean)")
+    option("--reader", choices=READERS, help="how frames speak for what (default: product)")
     option("--combine", choices=("concatenate", "add"), help="add: codes of one size, summed (default: concatenate)")
-    option("--feature-dim", type=int, help=f"features of the blind encoder (default: {preset['feature_dim']})")
+    option("--feature-dim", type=int, help=f"features of the encoders (default: {preset['feature_dim']})")
     option(
         "--channels", type=int, help=f"of encoder of where and decoder at their largest (default: {preset['channels']})"
     )
@@ -309,7 +325,7 @@ def check_cure(options: argparse.Namespace) -> None:
         value = getattr(options, name)
         if height % value:
             raise ValueError(f"--{name.replace('_', '-')} must divide {height}, the height of a frame, got {value}")
-    if options.decoder == "placed" and options.combine == "add":
+    if options.decoder in ("parts", "placed") and options.combine == "add":
         raise ValueError("--combine add leaves no what apart from where to place; take --decoder upsample beside it")
     if not 0 <= options.what_frames <= options.num_frames:
         raise ValueError(
@@ -319,6 +335,27 @@ def check_cure(options: argparse.Namespace) -> None:
         raise ValueError("--reader other needs the code of every frame of two or more; leave --what-frames out")
     if options.same_clip and options.num_frames < 2:
         raise ValueError(f"--same-clip needs --num-frames of at least 2, got {options.num_frames}")
+    if options.decoder == "parts" and options.where_dim != 2 * options.num_places:
+        raise ValueError(
+            f"--decoder parts has two numbers of where a place, so --where-dim must be {2 * options.num_places}, "
+            f"got {options.where_dim}"
+        )
+    if options.what_encoder == "glimpses":
+        check_glimpses(options)
+
+
+def check_glimpses(options: argparse.Namespace) -> None:
+    """Refuse what has no meaning for a what that is read off glimpses."""
+    if options.decoder != "parts":
+        raise ValueError(
+            "--what-encoder glimpses looks where --decoder parts puts things, "
+            f"got --decoder {options.decoder}; take --what-encoder blind beside it"
+        )
+    whole = {"--what-frames": options.what_frames, "--what-view": options.what_view == "shift"}
+    whole["--where-encoder finder"] = options.where_encoder == "finder"
+    given = [name for name, value in whole.items() if value]
+    if given:
+        raise ValueError(f"{given[0]} is for a what that sees whole frames; take --what-encoder blind beside it")
 
 
 COUNTS = ("report_batch_size", "report_steps", "report_train", "batch_size", "num_frames", "gap", "what_factor")
@@ -381,14 +418,17 @@ def make_what(options: argparse.Namespace) -> tuple[nn.Module | None, nn.Module]
     return view, PooledEncoder(small, tuple(options.widths))
 
 
-def placed(options: argparse.Namespace, code_dim: int) -> PlacedDecoder:
+def placed(options: argparse.Namespace, code_dim: int) -> PlacedDecoder | PartsDecoder:
     """Draws patches, and puts them somewhere; as many channels on the way as a convolutional one has."""
     widths = (4 * options.channels, 2 * options.channels)
     sizes = (ww.FRAME, options.num_places, options.patch_size, widths)
-    return PlacedDecoder(options.what_dim, code_dim - options.what_dim, *sizes)
+    if options.decoder == "placed":
+        return PlacedDecoder(options.what_dim, code_dim - options.what_dim, *sizes)
+    return PartsDecoder(options.what_dim, *sizes)
 
 
 DECODERS: dict[str, Any] = {
+    "parts": placed,
     "placed": placed,
     "broadcast": lambda options, code_dim: BroadcastDecoder(
         code_dim, ww.FRAME, 2 * options.channels, 3, ww.FRAME[1] // 2, options.output_bias
@@ -405,7 +445,17 @@ DECODERS: dict[str, Any] = {
 }
 
 
-def make_cure(options: argparse.Namespace) -> tuple[WhatWhereVAE, WhatWhereGuide | WhatThenWhereGuide]:
+def make_glimpses(options: argparse.Namespace) -> WhereThenWhatGuide:
+    """The guide that says where first, and looks there for what."""
+    view, where_encoder = make_where(options)
+    size = options.glimpse_size
+    what_encoder = ConvEncoder((ww.FRAME[0], size, size), options.feature_dim, options.channels)
+    glimpses = Glimpses(ww.FRAME, options.num_places, options.patch_size, size)
+    rest: dict[str, Any] = {"where_view": view, "what_reader": READERS[options.reader](), "matched": options.match}
+    return WhereThenWhatGuide(where_encoder, glimpses, what_encoder, options.what_dim, **rest)
+
+
+def make_cure(options: argparse.Namespace) -> tuple[WhatWhereVAE, Any]:
     """The cured model and its guide."""
     torch.manual_seed(options.seed)
     what_dim, where_dim = options.what_dim, options.where_dim
@@ -413,6 +463,8 @@ def make_cure(options: argparse.Namespace) -> tuple[WhatWhereVAE, WhatWhereGuide
     decoder = DECODERS[options.decoder](options, what_dim if options.combine == "add" else what_dim + where_dim)
     likelihood, per_frame = NormalPixels(options.scale), options.reader == "other"
     model = WhatWhereVAE(decoder, likelihood, what_dim, where_dim, options.num_frames, per_frame, combine)
+    if options.what_encoder == "glimpses":
+        return model, make_glimpses(options)
     (what_view, what_encoder), (where_view, where_encoder) = make_what(options), make_where(options)
     guide_class = WhatThenWhereGuide if options.where_encoder == "finder" else WhatWhereGuide
     guide = guide_class(

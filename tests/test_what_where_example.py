@@ -15,9 +15,10 @@ import pytest
 import torch
 
 import pyrodis
+from pyrodis.guides import WhatThenWhereGuide, WhatWhereGuide, WhereThenWhatGuide
 from pyrodis.infer import History, score_shown_frames
 from pyrodis.infer.penalties import innermost
-from pyrodis.nn import BroadcastDecoder, ConvDecoder, PlacedDecoder, UpsampleDecoder
+from pyrodis.nn import BroadcastDecoder, ConvDecoder, PartsDecoder, PlacedDecoder, UpsampleDecoder
 from pyrodis.regularizers import barlow_twins, inertial_loss, pixel_error
 from tests.test_examples import load_example, parse, run
 
@@ -96,15 +97,22 @@ def test_both_losses_begin_with_the_same_weights(example: ModuleType) -> None:
             assert torch.equal(a, b)
 
 
+WHOLE = ("--what-encoder", "blind")  # what sees whole frames
+PLACED = (*WHOLE, "--decoder", "placed")
 CURES: dict[str, tuple[str, ...]] = {
     "defaults": (),
-    "views": ("--what-view", "shift", "--where-view", "down", "--what-frames", "2", "--reader", "product"),
+    "in no order": ("--no-match", "--reader", "mean", "--where-view", "down"),
+    "placed": PLACED,
+    "finder": (*PLACED, "--where-encoder", "finder"),
+    "parts without glimpses": WHOLE,
+    "views": (*PLACED, "--what-view", "shift", "--where-view", "down", "--what-frames", "2"),
     "blur": ("--where-view", "blur", "--what-encoder", "pooled", "--reader", "one"),
     "other": ("--reader", "other", "--same-clip", "2"),
-    "add": ("--combine", "add", "--where-dim", "4", "--num-frames", "1", "--decoder", "upsample"),
-    "broadcast": ("--decoder", "broadcast", "--what-factor", "1"),
-    "conv": ("--decoder", "conv", "--what-kernel", "3"),
-    "three places": ("--num-places", "3", "--patch-size", "32"),
+    "add": (*WHOLE, "--combine", "add", "--num-frames", "1", "--decoder", "upsample"),
+    "broadcast": (*WHOLE, "--decoder", "broadcast", "--what-factor", "1"),
+    "conv": (*WHOLE, "--decoder", "conv", "--what-kernel", "3"),
+    "three places": ("--num-places", "3", "--what-dim", "6", "--where-dim", "6", "--patch-size", "32"),
+    "small glimpses": ("--glimpse-size", "16", "--num-frames", "1"),
 }
 
 
@@ -125,7 +133,7 @@ def test_every_cure_can_be_trained(example: ModuleType, arguments: tuple[str, ..
 
 def test_adding_codes_needs_one_size(example: ModuleType) -> None:
     with pytest.raises(ValueError, match="must be one size for codes that are added, got 4 and 2"):
-        example.make_cure(parse(example, "--combine", "add", "--decoder", "upsample"))
+        example.make_cure(parse(example, *WHOLE, "--combine", "add", "--decoder", "upsample", "--where-dim", "2"))
 
 
 @pytest.mark.parametrize(
@@ -145,6 +153,11 @@ def test_adding_codes_needs_one_size(example: ModuleType) -> None:
         (("--combine", "add"), "--combine add leaves no what apart from where to place; take --decoder upsample"),
         (("--what-frames", "5"), "--what-frames must be at most --num-frames 4, got 5; 0 is all"),
         (("--reader", "other", "--what-frames", "2"), "--reader other needs the code of every frame of two or more"),
+        (("--decoder", "placed"), "looks where --decoder parts puts things, got --decoder placed; take --what-encoder"),
+        (("--what-frames", "2"), "--what-frames is for a what that sees whole frames; take --what-encoder blind"),
+        (("--what-view", "shift"), "--what-view is for a what that sees whole frames"),
+        (("--where-encoder", "finder"), "--where-encoder finder is for a what that sees whole frames"),
+        (("--num-places", "3"), "two numbers of where a place, so --where-dim must be 6, got 4"),
         (("--same-clip", "1", "--num-frames", "1"), "--same-clip needs --num-frames of at least 2, got 1"),
     ],
 )
@@ -153,13 +166,25 @@ def test_bad_command_lines(example: ModuleType, arguments: tuple[str, ...], mess
         example.make_settings(parse(example, *arguments))
 
 
-def test_the_cure_is_placed_unless_told_otherwise(example: ModuleType) -> None:
+def test_the_cure_has_parts_and_glimpses_unless_told_otherwise(example: ModuleType) -> None:
     model, guide = example.make_cure(parse(example))
+    assert isinstance(model.decoder, PartsDecoder)
+    assert isinstance(guide, WhereThenWhatGuide)
+    assert (model.decoder.num_parts, model.decoder.what_dim, model.decoder.where_dim) == (2, 4, 4)
+    assert torch.equal(model.decoder.room, guide.glimpses.room), "glimpses are where patches are"
+    assert (guide.matched, guide.what_encoder.frame_shape) == (True, (1, 32, 32))
+    assert not example.make_cure(parse(example, "--no-match"))[1].matched
+
+
+def test_cures_with_a_what_of_whole_frames(example: ModuleType) -> None:
+    model, guide = example.make_cure(parse(example, *PLACED))
     assert isinstance(model.decoder, PlacedDecoder)
-    assert (model.decoder.num_places, model.decoder.what_dim, model.decoder.where_dim) == (2, 4, 2)
+    assert type(guide) is WhatWhereGuide
     assert guide.what_encoder.frame_shape == (1, 32, 32)
+    finder = example.make_cure(parse(example, *PLACED, "--where-encoder", "finder"))[1]
+    assert isinstance(finder, WhatThenWhereGuide)
     for name, kind in (("broadcast", BroadcastDecoder), ("conv", ConvDecoder), ("upsample", UpsampleDecoder)):
-        assert isinstance(example.make_cure(parse(example, "--decoder", name))[0].decoder, kind)
+        assert isinstance(example.make_cure(parse(example, *WHOLE, "--decoder", name))[0].decoder, kind)
 
 
 def test_short_test_clips_are_refused_before_training(example: ModuleType) -> None:

@@ -59,21 +59,16 @@ REPORT = {
 }
 CURES = {"cure": Experiment("**the cured model**", CURE, ("cure",))}
 
+# Without glimpses: one code of whole frames, by an encoder that is blind to place, and patches all drawn from it.
+WHOLE = ("--what-encoder", "blind", "--reader", "mean")
+PLACED = (*WHOLE, "--decoder", "placed")
+
 # Every line of the ablation: in words, and the options that it adds to the command of the cure.
 CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "finder": ("where looked for, given what", ("--where-encoder", "finder")),
-    "broadcast": ("without placing: broadcast decoder", ("--decoder", "broadcast")),
-    "conv": ("without placing: transposed convolutions", ("--decoder", "conv")),
-    "shift": ("what from frames that are shifted at random besides", ("--what-view", "shift")),
+    "unmatched": ("places in the order of each frame", ("--no-match",)),
+    "mean": ("every frame says as much of what", ("--reader", "mean")),
     "near": ("frames that follow each other", ("--gap", "1")),
     "more-frames": ("eight frames, of half as many clips", ("--num-frames", "8", "--batch-size", "8")),
-    "product": ("surer frames say more of what", ("--reader", "product")),
-    "small-field": ("what from windows of 16 pixels, parts of a digit", ("--what-kernel", "3")),
-    "pooled": ("what from the report's encoder, which knows places", ("--what-encoder", "pooled")),
-    "pooled-shift": (
-        "the same, on frames that are shifted at random",
-        ("--what-encoder", "pooled", "--what-view", "shift"),
-    ),
     "dear-where": ("where at KL weight 4", ("--beta-where", "4")),
     "one-frame": ("clips of one frame", ("--num-frames", "1")),
     "cooldown": ("where silent at first", ("--kl-cooldown", "0.5")),
@@ -81,9 +76,21 @@ CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "blur": ("where from blurred frames", ("--where-view", "blur")),
     "down": ("where from frames of a sixteenth of the pixels", ("--where-view", "down")),
     "same-clip": ("a discriminator that recognizes clips by where", ("--same-clip", "100")),
+    "blind": ("without glimpses: what of whole frames, blind to place", PLACED),
+    "finder": ("the same, where looked for, given what", (*PLACED, "--where-encoder", "finder")),
+    "shift": ("the same, what from frames that are shifted at random besides", (*PLACED, "--what-view", "shift")),
+    "product": ("the same, surer frames say more of what", (*PLACED, "--reader", "product")),
+    "small-field": ("the same, what from windows of 16 pixels, parts of a digit", (*PLACED, "--what-kernel", "3")),
+    "pooled": ("the same, what from the report's encoder, which knows places", (*PLACED, "--what-encoder", "pooled")),
+    "pooled-shift": (
+        "the latter on frames that are shifted at random",
+        (*PLACED, "--what-encoder", "pooled", "--what-view", "shift"),
+    ),
+    "broadcast": ("without glimpses and placing: broadcast decoder", (*WHOLE, "--decoder", "broadcast")),
+    "conv": ("without glimpses and placing: transposed convolutions", (*WHOLE, "--decoder", "conv")),
     "add": (
         "codes of one size, added (equation 1), the report's decoder",
-        ("--combine", "add", "--what-dim", "64", "--where-dim", "64", "--decoder", "upsample"),
+        (*WHOLE, "--combine", "add", "--what-dim", "64", "--where-dim", "64", "--decoder", "upsample"),
     ),
 }
 ABLATION = {
