@@ -17,6 +17,7 @@ from pyrodis.guides import (
     FactorizedGuide,
     FramewiseGuide,
     FullGuide,
+    GridGuide,
     InertialGuide,
     InformationGuide,
     MeanFieldGuide,
@@ -35,7 +36,17 @@ from pyrodis.models import (
     NormalPixels,
     StandardPrior,
 )
-from pyrodis.nn import ConvDecoder, ConvEncoder, Downsample, PatchShuffle, RandomTones
+from pyrodis.nn import (
+    ConvDecoder,
+    ConvEncoder,
+    Downsample,
+    GridDecoder,
+    GridEncoder,
+    MedianFrame,
+    Motion,
+    PatchShuffle,
+    RandomTones,
+)
 
 FRAME = (1, 8, 8)
 T, S, D = 4, 3, 2
@@ -74,6 +85,14 @@ def _structured(transition_class: Any, static_dim: int | None = None) -> Structu
     return StructuredGuide(_encoder(), D, hidden_dim=4, transition=transition, static_dim=static_dim)
 
 
+def _on_grids() -> tuple[DSVAE, GridGuide]:
+    """Codes of 2 and 1 latents in each of four cells."""
+    encoders = [GridEncoder(FRAME, channels, grid=2, widths=(2, 4)) for channels in (2, 1)]
+    guide = GridGuide(*encoders, static_view=MedianFrame(), dynamic_view=Motion())
+    decoder = GridDecoder(2 + 1, FRAME, grid=2, widths=(4, 2))
+    return DSVAE(decoder, LSTMPrior(4, hidden_dim=4), NormalPixels(), 8, 4, num_frames=T), guide
+
+
 TRANSITIONS = (DiagonalTransition, BasisTransition, RotationTransition, DenseTransition)
 
 # Pairs of models and guides that are not a DSVAE and one of its four guides: fresh, float32, in training mode.
@@ -94,6 +113,7 @@ DYNAMIC_PAIRS: dict[str, Callable[[], tuple[Any, Any]]] = {
         f"BetaVAE-{kind.__name__}": lambda kind=kind: (_of_frames(BetaVAE, StandardPrior), _structured(kind))
         for kind in TRANSITIONS
     },
+    "DSVAE-GridGuide": _on_grids,
     **{f"DSVAE-{kind.__name__}": lambda kind=kind: (_sequence(), _structured(kind, S)) for kind in TRANSITIONS},
 }
 every_dynamic_pair = pytest.mark.parametrize("make", DYNAMIC_PAIRS.values(), ids=DYNAMIC_PAIRS.keys())

@@ -9,7 +9,7 @@ from typing import Any
 import pyro
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pyrodis.infer import score_shown_frames
 from pyrodis.infer.describe import build, describe
@@ -69,14 +69,25 @@ def test_float32_and_float64_agree(make: Make) -> None:
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
 
 
+def _encode_once(encoder: nn.Module) -> None:
+    """Let an encoder return what it returned first, in full precision."""
+    forward, kept = encoder.forward, []
+
+    def first(frames: Tensor) -> Tensor:
+        kept.extend([forward(frames).detach()] if not kept else [])
+        return kept[0]
+
+    encoder.forward = first
+
+
 @every_dynamic_pair
 def test_autocast_keeps_densities_in_full_precision(make: Make) -> None:
     """The draws and the terms of the latents are those of full precision, given the same features."""
     model, guide = (program.eval() for program in make())
-    x = make_clips(2).float()
-    features = guide.encoder(x).detach()
-    guide.encoder.forward = lambda frames: features
-    found = []
+    x, found = make_clips(2).float(), []
+    for name in ("encoder", "static_encoder", "dynamic_encoder"):
+        if getattr(guide, name, None) is not None:
+            _encode_once(getattr(guide, name))
     for enabled in (False, True):
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
             torch.manual_seed(0)

@@ -75,6 +75,13 @@ def _fit(
         Literal["default", "best", "paper"],
         typer.Option(help="default: minutes on two cores; best: two hours; paper: the published sizes, for a GPU."),
     ] = "default",
+    content: Annotated[
+        Literal["scenes", "figures"] | None,
+        typer.Option(
+            help="scenes: what moves before a ground that rests; figures: how the look of a figure moves.",
+            show_default="scenes",
+        ),
+    ] = None,
     num_frames: Annotated[int, typer.Option(min=1, help="Frames of a window.")] = 8,
     size: Annotated[int, typer.Option(min=16, help="Side of a frame: 16, 32, 64, 128...")] = 64,
     gray: Annotated[bool, typer.Option("--gray", help="Gray frames.")] = False,
@@ -107,7 +114,7 @@ def _fit(
         cut = Cut(num_frames, min(size, 16) if smoke_test else size, not gray, step)
         chosen = "smoke" if smoke_test else preset
         go_on = "resume" if resume else "overwrite" if overwrite else ""
-        fit_folder(FitOptions(videos, run, chosen, cut, minutes, num_steps, seed, device, go_on))
+        fit_folder(FitOptions(videos, run, chosen, cut, content, minutes, num_steps, seed, device, go_on))
 
 
 @app.command("swap")

@@ -13,7 +13,7 @@ from torch import nn
 
 from pyrodis.cli.clips import Cut, Repeated, open_folder, pick
 from pyrodis.cli.figures import draw_exchange, draw_reconstructions, draw_samples, draw_training
-from pyrodis.cli.recipe import RECIPES, Recipe, make_pair, make_settings, steps_in
+from pyrodis.cli.recipe import Recipe, make_pair, make_settings, recipe_for, steps_in
 from pyrodis.cli.reporting import say
 from pyrodis.cli.scoring import label_free_scores, write_scores
 from pyrodis.infer.card import write_card
@@ -34,6 +34,7 @@ class FitOptions:
         output: The directory of the run.
         preset: "default", "best" or "paper".
         cut: How windows are cut.
+        content: "scenes", "figures", or None for what the preset is made for.
         minutes: How long to train; None for the preset's time.
         num_steps: How many steps to train instead; None for as many as fit into the time.
         seed: Seed of weights, batches and noise.
@@ -49,6 +50,7 @@ class FitOptions:
     output: Path
     preset: str
     cut: Cut
+    content: str | None = None
     minutes: float | None = None
     num_steps: int | None = None
     seed: int = 0
@@ -70,7 +72,7 @@ def fit_folder(options: FitOptions) -> None:
     Example:
         >>> fit_folder(FitOptions(Path("videos"), Path("runs/videos"), "default", cut))  # doctest: +SKIP
     """
-    recipe = RECIPES[options.preset]
+    recipe = recipe_for(options.preset, options.content)
     _check_output(options)
     train, held_out, share = open_folder(options.folder, options.cut)
     data = Repeated(train) if options.preset != "smoke" else train
@@ -81,7 +83,12 @@ def fit_folder(options: FitOptions) -> None:
     settings = make_settings(recipe, num_steps, steps_per_epoch, options.device, options.seed)
     say(f"training for {num_steps:,} steps of {recipe.batch_size} windows")
     start = time.monotonic()
-    run_of = {"preset": options.preset, "folder": str(options.folder.absolute()), "step": options.cut.step}
+    run_of = {
+        "preset": options.preset,
+        "content": recipe.content,
+        "folder": str(options.folder.absolute()),
+        "step": options.cut.step,
+    }
     history = fit(
         *pair,
         data,

@@ -1,4 +1,4 @@
-"""What `pyrodis fit` trains: a DSVAE for clips of any size and color, in three sizes."""
+"""What `pyrodis fit` trains: a DSVAE for clips of any size and color, for filmed scenes or for single figures."""
 
 from __future__ import annotations
 
@@ -6,19 +6,32 @@ import copy
 import math
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pyrodis.guides import FullGuide, SmoothingGuide
+from pyrodis.guides import FullGuide, GridGuide, SmoothingGuide
 from pyrodis.infer.elbo import NamedELBO
 from pyrodis.infer.settings import FitSettings
 from pyrodis.models import DSVAE, LSTMPrior, NormalPixels, StandardPrior
-from pyrodis.nn import ConvDecoder, ConvEncoder, Downsample, MeanReader, PatchEncoder, RandomTones, SubsetFrames
+from pyrodis.nn import (
+    ConvDecoder,
+    ConvEncoder,
+    Downsample,
+    GridDecoder,
+    GridEncoder,
+    MeanReader,
+    MedianFrame,
+    Motion,
+    PatchEncoder,
+    RandomTones,
+    SubsetFrames,
+)
 
 _COOLDOWN_STEPS = 140  # over which f opens: z learns first
+_CELL = 8  # pixels a side of a cell of a scene
 _SHARE_OF_OVERHEAD = 1.2  # what an optimizer, checkpoints and validation cost over forward and backward
 
 
@@ -27,14 +40,15 @@ class Recipe:
     """Sizes of a model and its guide, and how they are trained.
 
     Args:
-        static_dim: S.
-        dynamic_dim: D.
+        content: "scenes": f is the ground that rests, z what moves before it; "figures": f is the look of a figure, z
+            its pose, from patches of two frames and from frames in random tones; "any": both codes see all.
+        static_dim: S; in scenes, of a cell of 8 x 8 pixels.
+        dynamic_dim: D; in scenes, of a cell.
         base_channels: Channels after the encoder's first convolution.
         channel_growth: Factor of the channels from layer to layer.
         feature_dim: Size of a frame's features.
         hidden_dim: Size of recurrent states.
         scale: Standard deviation of a pixel.
-        views: Whether f is inferred from patches of two frames and z from frames in random tones.
         batch_size: Windows a step.
         learning_rate: Highest step size of Adam.
         schedule: Of the step size.
@@ -47,14 +61,14 @@ class Recipe:
         4.0
     """
 
+    content: str = "scenes"
     static_dim: int = 16
-    dynamic_dim: int = 32
+    dynamic_dim: int = 4
     base_channels: int = 24
     channel_growth: int = 2
     feature_dim: int = 256
     hidden_dim: int = 128
-    scale: float = 0.1
-    views: bool = True
+    scale: float = 0.05
     batch_size: int = 32
     learning_rate: float = 3e-3
     schedule: str = "cosine"
@@ -68,13 +82,14 @@ RECIPES = {
     "best": Recipe(base_channels=32, hidden_dim=256, minutes=120.0),
     # The sizes of the published DSVAE and its loss, a squared error; for a GPU.
     "paper": Recipe(
+        content="any",
         static_dim=64,
+        dynamic_dim=32,
         base_channels=256,
         channel_growth=1,
         feature_dim=1024,
         hidden_dim=256,
         scale=math.sqrt(0.5),
-        views=False,
         batch_size=64,
         learning_rate=1e-3,
         schedule="constant",
@@ -82,9 +97,34 @@ RECIPES = {
         minutes=None,
     ),
     "smoke": Recipe(
-        base_channels=2, feature_dim=16, hidden_dim=16, batch_size=4, precision="32-true", minutes=None, num_epochs=1
+        base_channels=8, feature_dim=16, hidden_dim=16, batch_size=4, precision="32-true", minutes=None, num_epochs=1
     ),
 }
+
+
+def recipe_for(preset: str, content: str | None = None) -> Recipe:
+    """Return the recipe of a preset for some kind of clips.
+
+    Args:
+        preset: "default", "best", "paper" or "smoke".
+        content: "scenes", "figures", or None for what the preset is made for.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        ValueError: If the preset is made for other clips.
+
+    Example:
+        >>> recipe_for("default", "figures").dynamic_dim
+        32
+    """
+    recipe = RECIPES[preset]
+    if content is None or content == recipe.content:
+        return recipe
+    if recipe.content == "any":
+        raise ValueError(f"--content must be left out with --preset {preset}, whose codes both see all, got {content}")
+    return replace(recipe, content="figures", static_dim=16, dynamic_dim=32, scale=0.1)
 
 
 def make_pair(recipe: Recipe, x: Tensor, seed: int) -> tuple[nn.Module, nn.Module]:
@@ -110,32 +150,40 @@ def make_pair(recipe: Recipe, x: Tensor, seed: int) -> tuple[nn.Module, nn.Modul
         3
     """
     torch.manual_seed(seed)
-    frame_shape, dims = (x.shape[2], x.shape[3], x.shape[4]), (recipe.static_dim, recipe.dynamic_dim)
-    mean = x.double().mean().clamp(0.05, 0.95)
-    decoder = ConvDecoder(
-        sum(dims),
-        frame_shape,
-        recipe.base_channels,
-        recipe.channel_growth,
-        output_bias=round(float(mean.logit()), 1),
-    )
-    prior: nn.Module = StandardPrior(dims[1])
-    if recipe.views:
-        prior = LSTMPrior(dims[1], recipe.hidden_dim)
-    model = DSVAE(decoder, prior, NormalPixels(recipe.scale), *dims, x.shape[1])
+    frame_shape, num_frames = (x.shape[2], x.shape[3], x.shape[4]), x.shape[1]
+    bias = round(float(x.double().mean().clamp(0.05, 0.95).logit()), 1)
+    if recipe.content == "scenes":
+        return _make_scenes(recipe, frame_shape, num_frames, bias)
+    dims = (recipe.static_dim, recipe.dynamic_dim)
+    decoder = ConvDecoder(sum(dims), frame_shape, recipe.base_channels, recipe.channel_growth, output_bias=bias)
     sizes = (recipe.feature_dim, recipe.base_channels, recipe.channel_growth)
-    if not recipe.views:
+    if recipe.content == "any":
+        model = DSVAE(decoder, StandardPrior(dims[1]), NormalPixels(recipe.scale), *dims, num_frames)
         return model, SmoothingGuide(ConvEncoder(frame_shape, *sizes), *dims, hidden_dim=recipe.hidden_dim)
+    prior = LSTMPrior(dims[1], recipe.hidden_dim)
     patches = recipe.feature_dim // 2
     guide = FullGuide(
         PatchEncoder(frame_shape, patches, 32),
         *dims,
         hidden_dim=recipe.hidden_dim,
-        static_view=SubsetFrames(min(2, x.shape[1])),
+        static_view=SubsetFrames(min(2, num_frames)),
         static_reader=MeanReader(patches, recipe.hidden_dim),
         dynamic_view=nn.Sequential(RandomTones(keep_channels=False), Downsample(2, restore=False)),
         dynamic_encoder=ConvEncoder((1, frame_shape[1] // 2, frame_shape[2] // 2), *sizes),
     )
+    return DSVAE(decoder, prior, NormalPixels(recipe.scale), *dims, num_frames), guide
+
+
+def _make_scenes(recipe: Recipe, frame_shape: tuple[int, int, int], num_frames: int, bias: float) -> Any:
+    """A pair whose codes are laid out in cells of 8 x 8 pixels: f sees what rests, z what moves."""
+    grid = frame_shape[1] // _CELL
+    widths = [recipe.base_channels * recipe.channel_growth**i for i in range(3)]
+    channels = (recipe.static_dim, recipe.dynamic_dim)
+    encoders = [GridEncoder(frame_shape, number, grid, widths) for number in channels]
+    guide = GridGuide(*encoders, static_view=MedianFrame(), dynamic_view=Motion())
+    decoder = GridDecoder(sum(channels), frame_shape, grid, widths[::-1], output_bias=bias)
+    prior = StandardPrior(guide.dynamic_dim)
+    model = DSVAE(decoder, prior, NormalPixels(recipe.scale), guide.static_dim, guide.dynamic_dim, num_frames)
     return model, guide
 
 
@@ -164,7 +212,7 @@ def make_settings(recipe: Recipe, num_steps: int, steps_per_epoch: int, device: 
         learning_rate=recipe.learning_rate,
         schedule=recipe.schedule,
         warmup_steps=min(100, num_steps // 10),
-        kl_cooldown_epochs={"f": cooldown} if recipe.views and cooldown else {},
+        kl_cooldown_epochs={"f": cooldown} if recipe.content == "figures" and cooldown else {},
         precision=recipe.precision,
         device=device,
         seed=seed,

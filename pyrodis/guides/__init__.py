@@ -6,6 +6,7 @@ from pyrodis.guides.factorization import Factorization
 from pyrodis.guides.factorized_guide import FactorizedGuide
 from pyrodis.guides.framewise_guide import FramewiseGuide
 from pyrodis.guides.full_guide import FullGuide
+from pyrodis.guides.grid_guide import GridGuide
 from pyrodis.guides.inertial_guide import InertialGuide
 from pyrodis.guides.information_guide import InformationGuide
 from pyrodis.guides.mean_field_guide import MeanFieldGuide
@@ -28,6 +29,7 @@ __all__ = [
     "FactorizedGuide",
     "FramewiseGuide",
     "FullGuide",
+    "GridGuide",
     "InertialGuide",
     "InformationGuide",
     "MeanFieldGuide",

@@ -6,7 +6,7 @@ from pyrodis.nn.conv import ConvDecoder, ConvEncoder
 from pyrodis.nn.detail_views import Downsample, GaussianBlur
 from pyrodis.nn.discriminator import FrameDiscriminator
 from pyrodis.nn.frame_readers import EveryFrame, MeanFrames, OneFrame, OtherFrame, ProductFrames
-from pyrodis.nn.frame_views import FrameShuffle, Motion, SingleFrame, SubsetFrames
+from pyrodis.nn.frame_views import FrameShuffle, MedianFrame, Motion, SingleFrame, SubsetFrames
 from pyrodis.nn.glimpses import Glimpses
 from pyrodis.nn.grid import GridDecoder, GridEncoder, GridLocScale
 from pyrodis.nn.heads import LocScale, NormalizedHead
@@ -39,6 +39,7 @@ __all__ = [
     "LocScale",
     "MeanFrames",
     "MeanReader",
+    "MedianFrame",
     "Motion",
     "NormalizedHead",
     "OneFrame",

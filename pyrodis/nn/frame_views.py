@@ -8,6 +8,8 @@ from torch import nn
 from pyrodis.nn._clips import as_clips, as_frames, check_flag, check_seed, take_frames, uniform
 from pyrodis.ops import check_positive_int
 
+_SORTED_BY_HAND = 16  # frames
+
 
 class FrameShuffle(nn.Module):
     r"""Put the frames of every clip in random order.
@@ -142,14 +144,49 @@ class SubsetFrames(nn.Module):
         return as_frames(seen.reshape(len(clips), self.num_frames, *clips.shape[2:]), frames)
 
 
+class MedianFrame(nn.Module):
+    r"""Show one frame that no clip need have: the median of every pixel over time, which hides what moves.
+
+    $$v(x) = \operatorname{median}(x_1, \dots, x_T)$$
+
+    Keeps the ground of a scene whose camera rests, and every object that does not move; hides what covers no pixel for
+    half of the time. Of an even number of frames it takes the lower of the two in the middle. It is for f alone: z
+    needs every frame. `Motion` shows what this view hides.
+
+    Shape:
+        (..., T, C, H, W) to (..., 1, C, H, W).
+
+    Raises:
+        TypeError: If the frames are no floating-point tensor.
+        ValueError: If the frames have another rank.
+
+    Example:
+        >>> frames = torch.full((5, 1, 4, 4), 0.25)
+        >>> frames[2] = 1  # something passes by
+        >>> bool((MedianFrame()(frames) == 0.25).all())
+        True
+    """
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        """Return the median over time.
+
+        Args:
+            frames: Tensor of shape (..., T, C, H, W).
+
+        Returns:
+            Tensor of shape (..., 1, C, H, W).
+        """
+        return as_frames(_median(as_clips(frames)), frames)
+
+
 class Motion(nn.Module):
-    r"""Show how far every frame is from the mean of its clip, which hides all that rests.
+    r"""Show how far every frame is from the median of its clip, which hides all that rests.
 
-    $$v(x)_t = \frac{1}{2} \Bigl(1 + x_t - \frac{1}{T} \sum_{s=1}^{T} x_s\Bigr)$$
+    $$v(x)_t = \tfrac12 \bigl(1 + x_t - \operatorname{median}(x_1, \dots, x_T)\bigr)$$
 
-    Keeps what moves, where it is, and how far it is apart from what it covers; hides the ground, and every object that
-    does not move: they are gray. What moves is seen together with the ground that it leaves and covers. A clip of one
-    frame, or one in which nothing moves, is all gray. `SubtractMean` does the same to features.
+    Keeps what moves, where it is, and how far it is apart from the ground that it covers; hides that ground, and every
+    object that does not move: they are gray. Where the camera moves, all moves. `MedianFrame` shows what this view
+    hides; `SubtractMean` does alike to features.
 
     Shape:
         (..., T, C, H, W) in [0, 1] to the same.
@@ -159,12 +196,12 @@ class Motion(nn.Module):
         ValueError: If the frames have another rank.
 
     Example:
-        >>> Motion()(torch.rand(1, 1, 4, 4).expand(5, 1, 4, 4)).allclose(torch.tensor(0.5))
-        True
+        >>> Motion()(torch.rand(1, 1, 4, 4).expand(5, 1, 4, 4)).unique()
+        tensor([0.5000])
     """
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
-        """Return the frames less their mean over time.
+        """Return the frames less their median over time.
 
         Args:
             frames: Tensor of shape (..., T, C, H, W).
@@ -173,4 +210,15 @@ class Motion(nn.Module):
             Tensor of the same shape.
         """
         clips = as_clips(frames)
-        return ((1 + clips - clips.mean(1, keepdim=True)) / 2).reshape(frames.shape)
+        return (clips - _median(clips)).add(1).div(2).reshape(frames.shape)
+
+
+def _median(clips: torch.Tensor) -> torch.Tensor:
+    """The lower median over T of (N, T, ...), as (N, 1, ...)."""
+    rows, num = [*clips.unbind(1)], clips.shape[1]
+    if num > _SORTED_BY_HAND:
+        return clips.median(1, keepdim=True)[0]
+    for step in range(num):  # odd-even transposition: of few frames several times faster than torch.median
+        for i in range(step % 2, num - 1, 2):
+            rows[i], rows[i + 1] = torch.minimum(rows[i], rows[i + 1]), torch.maximum(rows[i], rows[i + 1])
+    return rows[(num - 1) // 2].unsqueeze(1)

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 import pyrodis
 from pyrodis.cli import main
 from pyrodis.cli.clips import Repeated, cut_of, open_folder, open_run, spread
-from pyrodis.cli.recipe import RECIPES, make_pair, make_settings, steps_in
+from pyrodis.cli.recipe import RECIPES, make_pair, make_settings, recipe_for, steps_in
 from pyrodis.cli.scoring import label_free_scores
 from pyrodis.datasets import FlatScenes, VideoFolder
 from pyrodis.infer.run_directory import read_config
@@ -54,7 +54,7 @@ def test_fit_writes_a_whole_run(run: Path) -> None:
         assert film.n_frames == 8
     model, guide = pyrodis.load(run)
     assert type(model).__name__ == "DSVAE"
-    assert pyrodis.encode(guide, torch.zeros(1, 8, 3, 16, 16))["f"].shape == (1, 16)
+    assert pyrodis.encode(guide, torch.zeros(1, 8, 3, 16, 16))["f"].shape == (1, 64)
 
 
 def test_resume_of_a_finished_run_changes_no_weight(run: Path) -> None:
@@ -118,13 +118,13 @@ def test_export_writes_weights_and_draws(run: Path, tmp_path: Path) -> None:
     assert main([*command, "--num-clips", "2"]) == 0
     assert weights.read_bytes() == (run / "weights.safetensors").read_bytes()
     posterior = arviz.from_netcdf(str(draws))["posterior"]
-    assert posterior["f"].shape == (1, 6, 2, 16)
+    assert posterior["f"].shape == (1, 6, 2, 64)
 
 
 def test_info_says_what_a_run_is(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", str(run)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert {"model: DSVAE", "guide: FullGuide", "preset: smoke", "seed: 0"} <= set(lines)
+    assert {"model: DSVAE", "guide: GridGuide", "preset: smoke", "content: scenes", "seed: 0"} <= set(lines)
     assert any(line.startswith("trained: 3 steps") for line in lines)
     assert any(line.startswith("exchange/f: ") and "chance 0.5" in line for line in lines)
 
@@ -317,17 +317,21 @@ def test_steps_are_timed_where_they_will_run(tmp_path: Path, monkeypatch: pytest
 
 
 def test_settings_hold_every_step() -> None:
-    settings = make_settings(RECIPES["default"], 1000, 300, "cpu", 7)
+    settings = make_settings(recipe_for("default", "figures"), 1000, 300, "cpu", 7)
     assert (settings.num_epochs, settings.max_steps, settings.seed) == (4, 1000, 7)
     assert settings.kl_cooldown_epochs["f"] == pytest.approx(125 / 300)
+    assert not make_settings(recipe_for("default", "scenes"), 1000, 300, "cpu", 7).kl_cooldown_epochs
 
 
-@pytest.mark.parametrize("name", ["default", "best", "paper"])
+RECIPE_NAMES = [("default", None), ("default", "figures"), ("best", "scenes"), ("best", "figures"), ("paper", None)]
+
+
+@pytest.mark.parametrize(("name", "content"), RECIPE_NAMES)
 @pytest.mark.parametrize("shape", [(1, 1, 16, 16), (4, 3, 32, 32)])
-def test_recipes_take_any_size_and_color(name: str, shape: tuple[int, int, int, int]) -> None:
+def test_recipes_take_any_size_and_color(name: str, content: str | None, shape: tuple[int, int, int, int]) -> None:
     from dataclasses import replace
 
-    recipe = replace(RECIPES[name], base_channels=2, feature_dim=8, hidden_dim=8)
+    recipe = replace(recipe_for(name, content), base_channels=2, feature_dim=8, hidden_dim=8)
     x = torch.rand(2, *shape)
     model, guide = make_pair(recipe, x, 0)
     assert pyrodis.reconstruct(model, guide, x).shape == x.shape

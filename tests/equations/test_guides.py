@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from pyrodis.distributions import AutoregressiveNormal
-from pyrodis.guides import FactorizedGuide, FramewiseGuide, FullGuide, SmoothingGuide
-from pyrodis.nn import GaussianBlur, RecurrentTransition
+from pyrodis.guides import FactorizedGuide, FramewiseGuide, FullGuide, GridGuide, SmoothingGuide
+from pyrodis.nn import GaussianBlur, GridEncoder, MedianFrame, Motion, RecurrentTransition
 from tests.equations import by_hand
 from tests.pairs import every_guide, make_clips, make_guide, make_latents, make_views
 
@@ -86,6 +86,28 @@ def test_li_mandt_framewise_factorization() -> None:
 
 def test_das_dandi_code_smoothing_factorization() -> None:
     check(SmoothingGuide, smoothing)
+
+
+def test_grid_guide_factorization() -> None:
+    x = make_clips()
+    torch.manual_seed(0)
+    encoders = [GridEncoder((1, 8, 8), channels, grid=2, widths=(2, 4)) for channels in (3, 2)]
+    views = {"static_view": MedianFrame(), "dynamic_view": Motion()}
+    for guide in (GridGuide(*encoders), GridGuide(*encoders, **views)):
+        guide.double().eval()
+        v_f, v_z = (x if view is None else view(x) for view in (guide.static_view, guide.dynamic_view))
+        still = by_hand.encoded(guide.static_encoder, v_f).mean(1)
+        moving = by_hand.encoded(guide.dynamic_encoder, v_z)
+        f, z = torch.randn(3, 12, dtype=torch.float64), torch.randn(3, 4, 8, dtype=torch.float64)
+        expected = sum(
+            by_hand.normal_log_prob(code, h[..., :num], 1e-4 + (1 + (h[..., num:] + offset).exp()).log())
+            .flatten(1)
+            .sum(1)
+            for code, h, num, offset in ((f, still, 12, guide.head.offset), (z, moving, 8, guide.head.offset))
+        )
+        torch.testing.assert_close(guide_log_prob(guide, x, {"f": f, "z": z}), expected)
+        other = guide_log_prob(guide, x.flip(1), {"f": f, "z": z})
+        assert (expected - other).abs().min() > 1e-4  # the order of frames matters to z
 
 
 @every_guide

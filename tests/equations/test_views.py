@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
-from pyrodis.nn import Downsample, GaussianBlur, RandomCrop, RandomGray, RandomTones
+from pyrodis.nn import Downsample, GaussianBlur, MedianFrame, Motion, RandomCrop, RandomGray, RandomTones
 
 SIZE = 6
 
@@ -102,3 +104,11 @@ def test_gaussian_blur_is_a_window_in_both_directions() -> None:
                     pixel = x[..., min(max(i + k, 0), SIZE - 1), min(max(j + m, 0), SIZE - 1)]
                     expected += w_k * w_m / total**2 * pixel
             torch.testing.assert_close(seen[..., i, j], expected)
+
+
+@pytest.mark.parametrize("num_frames", [1, 2, 5, 8, 16, 17])
+def test_median_frame_and_motion_are_those_of_numpy(num_frames: int) -> None:
+    frames = torch.rand(3, num_frames, 2, 4, 4, generator=torch.Generator().manual_seed(1))
+    median = np.sort(frames.numpy(), axis=1)[:, [(num_frames - 1) // 2]]
+    assert np.array_equal(MedianFrame()(frames).numpy(), median)
+    assert np.allclose(Motion()(frames).numpy(), (1 + frames.numpy() - median) / 2, atol=1e-6)

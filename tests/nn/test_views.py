@@ -14,6 +14,7 @@ from pyrodis.nn import (
     Downsample,
     FrameShuffle,
     GaussianBlur,
+    MedianFrame,
     Motion,
     PatchShuffle,
     RandomCrop,
@@ -51,6 +52,7 @@ EVERY = {**RANDOM, **FIXED}
 # Views of fewer frames, channels or pixels, and the (T, C, H, W) that they show.
 SMALLER: dict[str, tuple[Callable[..., nn.Module], tuple[int, ...]]] = {
     "SubsetFrames": (lambda **rest: SubsetFrames(3, all_in_eval=False, **rest), (3, C, SIZE, SIZE)),
+    "MedianFrame": (MedianFrame, (1, C, SIZE, SIZE)),
     "RandomCrop": (lambda **rest: RandomCrop(5, enlarge=False, **rest), (T, C, 5, 5)),
     "RandomGray": (lambda **rest: RandomGray(keep_channels=False, **rest), (T, 1, SIZE, SIZE)),
     "RandomTones": (lambda **rest: RandomTones(keep_channels=False, **rest), (T, 1, SIZE, SIZE)),
@@ -149,13 +151,16 @@ def test_subset_of_frames_holds_each_frame_once_at_most_and_each_as_often() -> N
         assert (picked.float().mean(0) - 1 / T).abs().max() < 5 * (1 / T * (1 - 1 / T) / 3000) ** 0.5
 
 
-def test_motion_hides_what_rests_and_keeps_what_moves() -> None:
-    frames = make_frames(B)
+def test_motion_hides_what_rests_and_the_median_what_moves() -> None:
     ground = torch.rand(B, 1, C, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
-    seen = Motion()(frames / 2)
-    assert torch.allclose(Motion()(frames / 2 + ground / 2), seen, atol=1e-6)
-    assert torch.allclose(seen.mean(1), torch.full((), 0.5), atol=1e-6)
-    assert torch.allclose(2 * (seen[:, 1:] - seen[:, :-1]), (frames[:, 1:] - frames[:, :-1]) / 2, atol=1e-6)
+    frames = ground.repeat(1, T, 1, 1, 1)
+    for t in range(T):
+        frames[:, t, :, t] = 1  # a line passes by
+    assert torch.equal(MedianFrame()(frames), ground)
+    seen = Motion()(frames)
+    assert torch.equal(seen.flatten(-2).min(-1)[0], torch.full((B, T, C), 0.5))
+    moving = [seen[:, t, :, t] for t in range(T)]
+    assert torch.allclose(torch.stack(moving, 1), (2 - torch.stack([ground[:, 0, :, t] for t in range(T)], 1)) / 2)
 
 
 def test_subset_of_frames_in_eval_mode() -> None:
