@@ -258,6 +258,9 @@ def test_tables_are_those_of_the_stored_rows(results: ModuleType) -> None:
     text = PAGE.read_text(encoding="utf8")
     assert results.write_blocks(text) == text, "run python docs/results/what_where.py --table-only --write"
     assert all(f"<!-- results:{name} -->" in text for name in results.BLOCKS)
+    readme = (ROOT / "README.md").read_text(encoding="utf8")
+    assert "<!-- results:what-where-goals -->" in readme
+    assert results.write_blocks(readme) == readme
 
 
 def test_the_example_takes_the_commands_of_the_rows(results: ModuleType, example: ModuleType) -> None:

@@ -5,7 +5,7 @@
 A row is one experiment and one seed; a row of one of the report's losses has all five lambdas. It is stored as JSON
 beside this script once it has finished, and never trained again; a run that was cut is resumed. Figures of the first
 seed are kept under docs/_static. Unfinished rows are named. --write puts the tables between the markers
-<!-- results:NAME --> and <!-- /results --> of the page of the paper.
+<!-- results:NAME --> and <!-- /results --> of README.md and of the page of the paper.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from shared_results import commit, interval, line, machine, run_tables
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 FIGURES = ROOT / "docs" / "_static"
-PAGES = (ROOT / "docs" / "papers" / "what_where.md",)
+PAGES = (ROOT / "README.md", ROOT / "docs" / "papers" / "what_where.md")
 SEEDS = range(3)
 LAMBDAS = ("0.001", "0.01", "0.1", "1", "10")
 HIGHEST = LAMBDAS[-1]
