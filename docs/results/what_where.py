@@ -281,6 +281,7 @@ OVERFIT_SCORES = {
 BY_SWAP = (("inertial", f"inertial-{HIGHEST}"), ("barlow", f"barlow-{HIGHEST}"), ("cure", "cure"))
 BY_LENGTH = tuple((f"overfit-{name}", run) for name, run in BY_SWAP)
 GOALS = (
+    ("swap: identity follows what", "swapped/identity", "", BY_SWAP),
     ("swap: identity follows what, as a part of the reconstruction's", "kept", "at least .90", BY_SWAP),
     ("swap: centers off, pixels over the judge's own error", "over_floor", "at most 2", BY_SWAP),
     ("identity read off where by a network, above chance", "leak", "at most .05", BY_SWAP),

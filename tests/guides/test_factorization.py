@@ -20,6 +20,7 @@ from pyrodis.guides import (
     FactorizedGuide,
     FramewiseGuide,
     FullGuide,
+    GridGuide,
     InertialGuide,
     InformationGuide,
     MeanFieldGuide,
@@ -31,7 +32,17 @@ from pyrodis.guides import (
     WhereThenWhatGuide,
 )
 from pyrodis.infer import measure_factorization
-from pyrodis.nn import EveryFrame, Glimpses, HideFrames, OneFrame, OtherFrame, ProductFrames
+from pyrodis.nn import (
+    EveryFrame,
+    Glimpses,
+    GridEncoder,
+    HideFrames,
+    MedianFrame,
+    Motion,
+    OneFrame,
+    OtherFrame,
+    ProductFrames,
+)
 from pyrodis.testing import check_factorization
 from tests.pairs import TRANSITIONS
 
@@ -61,6 +72,10 @@ def structured(transition: Any, static_dim: int | None) -> StructuredGuide:
 
 def what_where(guide: Any, reader: Any, **rest: Any) -> Any:
     return guide(Pixels(), Pixels(), 3, 2, what_reader=reader, **rest)
+
+
+def cells() -> GridEncoder:
+    return GridEncoder((1, 2, 2), 1, grid=2, widths=(2,), batch_norm=False)
 
 
 class Finder(nn.Module):
@@ -102,6 +117,8 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "InformationGuide": lambda: InformationGuide(Pixels(), 2),
     "EigenvalueGuide": lambda: EigenvalueGuide(Pixels(), 2, hidden_dim=4),
     **{f"InertialGuide-{g}": lambda g=g: InertialGuide(Pixels(), 2, gamma=g, alpha=0.7) for g in (0.0, 0.3, 1.0)},
+    "GridGuide": lambda: GridGuide(cells(), cells()),
+    "GridGuide-Motion": lambda: GridGuide(cells(), cells(), static_view=MedianFrame(), dynamic_view=Motion()),
     "WhatWhereGuide-None": lambda: what_where(WhatWhereGuide, None),
     "WhatWhereGuide-ProductFrames": lambda: what_where(WhatWhereGuide, ProductFrames()),
     "WhatWhereGuide-EveryFrame": lambda: what_where(WhatWhereGuide, EveryFrame()),
