@@ -48,7 +48,7 @@ def main() -> None:
     rate = frames * default / (60 * run["training_minutes"])
     plain = {width: count(*make_pair(SIZES["sprites"] | {"channels": width})) for width in WIDTHS}
     result: dict[str, Any] = {
-        "machine": {name: value for name, value in machine().items() if name != "load"},
+        "machine": {name: value for name, value in machine().items() if name != "busy_cores"},
         "run": {"name": RUN.stem, "machine": run["machine"], "minutes": run["training_minutes"], "frames": frames},
         "operations_a_frame": {"default preset": default} | {f"{width} base channels": n for width, n in plain.items()},
         "operations_a_second": rate,

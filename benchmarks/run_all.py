@@ -79,7 +79,7 @@ def one_table() -> str:
     for name in NAMES:
         result = read(name)
         for words, row in headlines(name, result) if result else []:
-            load = result["machine"].get("load") if result else None
+            load = result["machine"].get("busy_cores") if result else None
             busy = "" if load is None else "busy" if load > BUSY else "quiet"
             lines.append(f"| {words} | {number(row['ratio'])} | {interval(row)} | {TARGETS.get(name, '')} | {busy} |")
     return "\n".join(lines)
@@ -96,8 +96,8 @@ def block(name: str) -> str:
     made = result["machine"]
     text = f"{made['threads']} threads, torch {made['torch']}, Pyro {made['pyro']}, Python {made['python']}"
     text += f", commit {made['commit']}"
-    if made.get("load", 0.0) > BUSY:
-        text += f"; **the machine was busy with other work** (load {made['load']:.1f}): seconds are too long"
+    if made.get("busy_cores", 0.0) > BUSY:
+        text += f"; **the machine was busy with other work** ({made['busy_cores']:.1f} cores): seconds are too long"
     return f"{getattr(module, 'table', shared_table)(result)}\n{training(result)}\n{text}."
 
 

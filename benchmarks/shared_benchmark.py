@@ -102,7 +102,7 @@ def machine() -> dict[str, Any]:
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "load": round(psutil.cpu_percent(1.0) / 100 * (os.cpu_count() or 1), 2),  # while this process waits
+        "busy_cores": round(psutil.cpu_percent(1.0) / 100 * (os.cpu_count() or 1), 2),  # while this process waits
         "python": platform.python_version(),
         "torch": torch.__version__,
         "pyro": pyro.__version__,

@@ -342,6 +342,10 @@ def check_cure(options: argparse.Namespace) -> None:
         )
     if options.what_encoder == "glimpses":
         check_glimpses(options)
+    elif options.match is False:
+        raise ValueError("--no-match is for --what-encoder glimpses, got --what-encoder " + options.what_encoder)
+    with torch.random.fork_rng(devices=[]):
+        make_cure(options)  # what its parts refuse they refuse here, before anything is trained
 
 
 def check_glimpses(options: argparse.Namespace) -> None:

@@ -44,7 +44,7 @@ def test_a_result_that_is_not_stored_is_asked_for(
     rows = {"all at once": {"ratio": 1.0}, "one by one": {"ratio": 4.0, "low": 3.0, "high": 5.5}}
     for row in rows.values():
         row |= {"median_milliseconds": 2.0, "low": row.get("low", 1.0), "high": row.get("high", 1.0)}
-    made = {"threads": 2, "torch": "2", "pyro": "1", "python": "3", "commit": "abc", "load": 4.0}
+    made = {"threads": 2, "torch": "2", "pyro": "1", "python": "3", "commit": "abc", "busy_cores": 4.0}
     result = {"machine": made, "columns": ["guide", "draws", "all at once"], "groups": {"FullGuide": rows}}
     (tmp_path / "draws.json").write_text(json.dumps(result))
     assert "| FullGuide | one by one | 2.00 | 4.00 | 3.00 to 5.50 |" in run_all.block("draws")
@@ -61,7 +61,7 @@ def test_every_benchmark_runs(load: object, name: str, tmp_path: Path, monkeypat
     with torch.random.fork_rng(devices=[]):
         script.main()
     result = json.loads(output.read_text())
-    assert result["machine"]["load"] >= 0
+    assert result["machine"]["busy_cores"] >= 0
     for rows in result["groups"].values():
         for row in rows.values():
             assert 0 < row["low"] <= row["ratio"] <= row["high"]

@@ -158,6 +158,13 @@ def test_adding_codes_needs_one_size(example: ModuleType) -> None:
         (("--what-view", "shift"), "--what-view is for a what that sees whole frames"),
         (("--where-encoder", "finder"), "--where-encoder finder is for a what that sees whole frames"),
         (("--num-places", "3"), "two numbers of where a place, so --where-dim must be 6, got 4"),
+        ((*PLACED, "--no-match"), "--no-match is for --what-encoder glimpses, got --what-encoder blind"),
+        (("--glimpse-size", "30"), "power of two"),
+        (("--what-dim", "5"), "what_dim must be a multiple of the number of parts 2"),
+        (
+            ("--num-places", "7", "--where-dim", "14", "--what-dim", "70"),
+            "must be at most 6 for parts that are matched",
+        ),
         (("--same-clip", "1", "--num-frames", "1"), "--same-clip needs --num-frames of at least 2, got 1"),
     ],
 )

@@ -76,7 +76,10 @@ CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "blur": ("where from blurred frames", ("--where-view", "blur")),
     "down": ("where from frames of a sixteenth of the pixels", ("--where-view", "down")),
     "same-clip": ("a discriminator that recognizes clips by where", ("--same-clip", "100")),
-    "blind": ("without glimpses: what of whole frames, blind to place", PLACED),
+    "blind": (
+        "the cure as it was: what of whole frames, blind to place, their mean, patches all drawn from it",
+        PLACED,
+    ),
     "finder": ("the same, where looked for, given what", (*PLACED, "--where-encoder", "finder")),
     "shift": ("the same, what from frames that are shifted at random besides", (*PLACED, "--what-view", "shift")),
     "product": ("the same, surer frames say more of what", (*PLACED, "--reader", "product")),

@@ -46,8 +46,8 @@ class Recipe:
         dynamic_dim: D; in scenes, of a cell.
         base_channels: Channels after the encoder's first convolution.
         channel_growth: Factor of the channels from layer to layer.
-        feature_dim: Size of a frame's features.
-        hidden_dim: Size of recurrent states.
+        feature_dim: Size of a frame's features; not of scenes.
+        hidden_dim: Size of recurrent states; not of scenes.
         scale: Standard deviation of a pixel.
         batch_size: Windows a step.
         learning_rate: Highest step size of Adam.
@@ -113,13 +113,15 @@ def recipe_for(preset: str, content: str | None = None) -> Recipe:
         The recipe.
 
     Raises:
-        ValueError: If the preset is made for other clips.
+        ValueError: If there is no such content, or the preset is made for other clips.
 
     Example:
         >>> recipe_for("default", "figures").dynamic_dim
         32
     """
     recipe = RECIPES[preset]
+    if content not in (None, "scenes", "figures"):
+        raise ValueError(f"content must be scenes, figures or None, got {content!r}")
     if content is None or content == recipe.content:
         return recipe
     if recipe.content == "any":
@@ -174,7 +176,9 @@ def make_pair(recipe: Recipe, x: Tensor, seed: int) -> tuple[nn.Module, nn.Modul
     return DSVAE(decoder, prior, NormalPixels(recipe.scale), *dims, num_frames), guide
 
 
-def _make_scenes(recipe: Recipe, frame_shape: tuple[int, int, int], num_frames: int, bias: float) -> Any:
+def _make_scenes(
+    recipe: Recipe, frame_shape: tuple[int, int, int], num_frames: int, bias: float
+) -> tuple[DSVAE, GridGuide]:
     """A pair whose codes are laid out in cells of 8 x 8 pixels: f sees what rests, z what moves."""
     grid = frame_shape[1] // _CELL
     widths = [recipe.base_channels * recipe.channel_growth**i for i in range(3)]

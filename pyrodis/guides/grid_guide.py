@@ -13,7 +13,7 @@ from pyrodis.guides.factorization import Factorization, frame_by_frame, named
 from pyrodis.guides.static_posterior import INITIAL_SCALE, feature_dim_of
 from pyrodis.guides.viewed_features import check_view, encode_seen
 from pyrodis.nn import GridLocScale
-from pyrodis.ops import register_parameters
+from pyrodis.ops import check_frames_shape, register_parameters
 
 
 class GridGuide(nn.Module):
@@ -29,9 +29,9 @@ class GridGuide(nn.Module):
     in far fewer steps than through a vector, and what is learned at one place holds at all. In exchange f and z hold
     many latents, draws from the prior show no scene, and to move a thing z must write it at one place after the other.
 
-    With `MedianFrame` as v_f and `Motion` as v_z, f holds the ground of a filmed scene and z what moves before it, with
-    its looks: an exchange puts what moves in one clip before the ground of another. For codes of looks and of poses
-    take the other guides.
+    With `MedianFrame` as v_f and `Motion` as v_z, f holds the ground of a filmed scene and z what moves before it, as
+    its difference from what it covers: an exchange puts what moves in one clip before the ground of another, and its
+    colors hold where the grounds are alike. For codes of looks and of poses take the other guides.
 
     The model is a `DSVAE` whose decoder is a `GridDecoder` of as many cells, with the latents of both in each.
 
@@ -106,6 +106,7 @@ class GridGuide(nn.Module):
             "f" (B, S) and "z" (B, T, D).
         """
         register_parameters(self)
+        check_frames_shape(x)
         still = encode_seen("static_view", self.static_view, "static_encoder", self.static_encoder, x, False)
         moving = encode_seen("dynamic_view", self.dynamic_view, "dynamic_encoder", self.dynamic_encoder, x, True)
         with pyro.plate("data", x.shape[0], dim=-1):

@@ -14,6 +14,7 @@ from pyrodis.guides.what_factor import check_other, check_reader, read_what, wha
 from pyrodis.nn import Glimpses, LocScale
 from pyrodis.nn.parts_decoder import check_what_dim
 from pyrodis.ops import check_frames_shape, match_parts, register_parameters
+from pyrodis.ops.matching import MOST_PARTS
 
 
 class WhereThenWhatGuide(nn.Module):
@@ -40,7 +41,8 @@ class WhereThenWhatGuide(nn.Module):
 
     Args:
         where_encoder: Maps frames (..., C, H, W) to features (..., where_encoder.feature_dim).
-        glimpses: Maps frames and where to glimpses, with the sizes of the model's `PartsDecoder`.
+        glimpses: Maps frames and where to glimpses, of the frame_shape, num_parts and patch_size of the model's
+            `PartsDecoder`: nothing else tells the guide where patches are. At most six parts can be matched.
         what_encoder: Maps glimpses (..., C, G, G) to features (..., what_encoder.feature_dim), another module.
         what_dim: S, M codes of S / M.
         where_view: v', a module from frames to frames that `where_encoder` reads, or None; glimpses are of x.
@@ -53,9 +55,9 @@ class WhereThenWhatGuide(nn.Module):
     Raises:
         TypeError: If a size is not an int, glimpses are no `Glimpses`, a view or the reader is no module, matched is no
             bool, or x is not a floating-point tensor.
-        ValueError: If a size is not positive, what_dim is no multiple of M, both encoders are one, glimpses not of
-            the size that `what_encoder` reads, x has another shape, or a view or the reader returns what cannot be
-            read.
+        ValueError: If a size is not positive, parts are too many to be matched, what_dim is no multiple of M, both
+            encoders are one, glimpses not of the size that `what_encoder` reads, x has another shape, or a view or the
+            reader returns what cannot be read.
 
     Source:
         This project. Eslami et al., Attend, Infer, Repeat (2016), look at glimpses, one object after the other in each
@@ -91,6 +93,11 @@ class WhereThenWhatGuide(nn.Module):
         self.what_reader = check_reader(what_reader)
         if not isinstance(matched, bool):
             raise TypeError(f"matched must be True or False, got {matched!r}")
+        if matched and glimpses.num_parts > MOST_PARTS:
+            raise ValueError(
+                f"glimpses.num_parts must be at most {MOST_PARTS} for parts that are matched, all orders of which are "
+                f"tried, got {glimpses.num_parts}; pass matched=False"
+            )
         self.matched = matched
         self.where_head = LocScale(feature_dim_of(where_encoder), self.where_dim, INITIAL_SCALE)
         self.what_head = LocScale(feature_dim_of(what_encoder), what_dim // glimpses.num_parts, INITIAL_SCALE)

@@ -26,8 +26,8 @@ class Glimpses(nn.Module):
     `PartsDecoder`.
     The first factor is the inverse of the placing there, the adjoint of its interpolation; outside of the frame it is
     dark. $d_{mn, kl}$ is how far pixel (k, l) of glimpse m is from the middle of part n, so that the second factor is
-    the share of part m in that pixel, with the reach s = P / 4: of what lies near one part alone nothing is lost, of
-    what lies between two parts either has half, and two parts at one place have half of everything.
+    the share of part m in that pixel, with the reach s = P / 4: what lies near one part and far from the others is its
+    own but for a little, a pixel as far from two parts is halved, and parts at one place share all of it equally.
 
     Args:
         frame_shape: (C, H, W).
@@ -103,13 +103,13 @@ class Glimpses(nn.Module):
 
         Args:
             frames: Tensor of shape (B, T, C, H, W).
-            where: Codes (B, T, 2 M).
+            where: Codes (..., B, T, 2 M).
 
         Returns:
-            Tensor of shape (B, T, M, F), for `pyrodis.ops.match_parts`, in full precision.
+            Tensor of shape (..., B, T, M, F), for `pyrodis.ops.match_parts`, in full precision.
         """
         seen, window = self(frames, where), min(1 + 2 * (self.patch_size // 12), self.size)
-        return avg_pool2d(seen.flatten(0, 2), window, stride=1).flatten(1).unflatten(0, seen.shape[:3])
+        return avg_pool2d(seen.flatten(0, -4), window, stride=1).flatten(1).unflatten(0, seen.shape[:-3])
 
     def _shares(self, places: torch.Tensor) -> torch.Tensor:
         """Which share of each pixel of the glimpses (..., M, G, G) at places (..., M, 2) is the part's own."""

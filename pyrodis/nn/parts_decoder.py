@@ -86,7 +86,12 @@ class PartsDecoder(nn.Module):
 
         Returns:
             Logits (..., M, C, P, P), in full precision.
+
+        Raises:
+            ValueError: If the codes have another size.
         """
+        if what.shape[-1:] != (self.what_dim,):
+            raise ValueError(f"what must have shape (..., what_dim) = (..., {self.what_dim}), got {tuple(what.shape)}")
         patches = full_precision(self.patch_layers(what.reshape(-1, self.what_dim // self.num_parts)))
         sizes = (self.num_parts, self.frame_shape[0], self.patch_size, self.patch_size)
         return patches.reshape(*what.shape[:-1], *sizes)
@@ -99,7 +104,12 @@ class PartsDecoder(nn.Module):
 
         Returns:
             x and y of the upper left pixels (..., M, 2), between 0 and (W - P, H - P), in full precision.
+
+        Raises:
+            ValueError: If the codes have another size.
         """
+        if where.shape[-1:] != (self.where_dim,):
+            raise ValueError(f"where must have shape (..., 2 M) = (..., {self.where_dim}), got {tuple(where.shape)}")
         return places_of(where, self.num_parts, self.room)
 
     def forward(self, codes: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ from torch.nn.functional import one_hot
 
 from pyrodis.ops.precision import full_precision, without_autocast
 
-_MOST_PARTS = 6  # of which there are 720 orders
+MOST_PARTS = 6  # of which there are 720 orders
 _NUM_ROUNDS = 3
 
 
@@ -48,8 +48,8 @@ def match_parts(looks: torch.Tensor) -> torch.Tensor:
     if looks.ndim != 4 or 0 in looks.shape:
         raise ValueError(f"looks must have shape (B, T, M, F), none of them 0, got {tuple(looks.shape)}")
     num_clips, num_frames, num_parts, _ = looks.shape
-    if num_parts > _MOST_PARTS:
-        raise ValueError(f"looks may be of at most {_MOST_PARTS} parts, all orders of which are tried, got {num_parts}")
+    if num_parts > MOST_PARTS:
+        raise ValueError(f"looks may be of at most {MOST_PARTS} parts, all orders of which are tried, got {num_parts}")
     with torch.no_grad(), without_autocast(looks):
         flat = full_precision(looks).flatten(1, 2)
         alike = (flat @ flat.mT).reshape(num_clips, num_frames, num_parts, num_frames, num_parts)

@@ -89,7 +89,12 @@ BAD: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
         ValueError,
         "(3, 64, 64)",
     ),
-    "no gradient": (lambda: GridGuide(nn.Identity(), encoder()), TypeError, "encoder.feature_dim"),
+    "no batch": (
+        lambda: GridGuide(encoder(), encoder(), static_view=MedianFrame())(torch.zeros(5, *FRAME)),
+        ValueError,
+        "x must have shape (B, T, C, H, W), got (5, 3, 64, 64)",
+    ),
+    "no features": (lambda: GridGuide(nn.Identity(), encoder()), TypeError, "encoder.feature_dim"),
 }
 
 
