@@ -26,7 +26,7 @@ class ParallelVAE(nn.Module):
 
     Where it is known which types an image holds, `present` keeps the components of all others from its pixels: their
     masks are 0. With `FitSettings(inputs=("present",))` `fit` hands it over; `silence_penalty` makes those components
-    silent there as well.
+    silent there as well, and `claim_penalty` teaches them to leave those pixels to others when labels are gone.
 
     beta belongs to the objective, `FitSettings(kl_weights={"z": beta})`; the price of confident masks is a penalty,
     `add_penalty(model, "entropy", lambda output: mask_entropy_penalty(output["masks"]), gamma, side="model")`.
@@ -89,7 +89,8 @@ class ParallelVAE(nn.Module):
 
         Returns:
             "z" (K, B, D), "masks" (B, K, H, W), "components" (B, K, C, H, W), "x" (B, 1, C, H, W), and
-            "reconstruction", the mean of x given z: the components mixed by their masks.
+            "reconstruction", the mean of x given z: the components mixed by their masks. Besides, for
+            penalties, "confidence" (B, K, H, W), that of the decoders whatever is present.
         """
         register_parameters(self)
         batch_size, _ = clip_sizes(x, batch_size, self.frame_shape, 1)
@@ -100,18 +101,19 @@ class ParallelVAE(nn.Module):
         with pyro.plate("components", len(self.decoders), dim=-2), data:
             z = pyro.sample("z", prior)
         output, confidence = self._decode(z)
+        allowed = confidence
         if present is not None:
             check_present(present, batch_size, len(self.decoders))
             absent = ~present & present.any(-1, keepdim=True)
-            confidence = confidence - ABSENT * absent[..., None, None]
-        pixels = self.likelihood(output, confidence)
+            allowed = confidence - ABSENT * absent[..., None, None]
+        pixels = self.likelihood(output, allowed)
         observed = pixels
         if z.ndim > 3:  # leading draws are left of the components' plate, where x has a dimension of 1
-            observed = self.likelihood(output.unsqueeze(-6), confidence.unsqueeze(-5))
+            observed = self.likelihood(output.unsqueeze(-6), allowed.unsqueeze(-5))
         with data:
             drawn = pyro.sample("x", observed, obs=x)
         rest = {"masks": pixels.masks, "components": pixels.loc, "reconstruction": pixels.mean}
-        return {"z": z, "x": drawn, **rest}
+        return {"z": z, "x": drawn, **rest, "confidence": confidence}
 
     def _decode(self, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Images (..., B, K, C, H, W) and confidences (..., B, K, H, W) of codes (..., K, B, D)."""

@@ -11,10 +11,11 @@ from pyrodis.regularizers.dynamics import (
     temporal_difference,
     weighted_slowness,
 )
-from pyrodis.regularizers.masks import mask_entropy_penalty, silence_penalty
+from pyrodis.regularizers.masks import claim_penalty, mask_entropy_penalty, silence_penalty
 
 __all__ = [
     "barlow_twins",
+    "claim_penalty",
     "identity_deviation",
     "increasing_weights",
     "inertial_loss",

@@ -77,6 +77,7 @@ EQUATIONS = {
     "log_density_matrix": ["test_density_matrix_pairs_every_draw_with_every_clip"],
     "mask_entropy_penalty": ["test_stavarache_mask_entropy"],
     "silence_penalty": ["test_silence_penalty"],
+    "claim_penalty": ["test_claim_penalty"],
     "matrix_recurrence": ["test_matrix_recurrence_frame_by_frame"],
     "mutual_information": ["test_chen_mutual_information_of_a_whole_data_set"],
     "component_kl": ["test_stavarache_kl_of_each_component"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pyro
@@ -14,7 +15,7 @@ from pyrodis.distributions import MaskWeightedNormal, PixelMixture
 from pyrodis.infer import NamedELBO, component_kl
 from pyrodis.infer.sites import get_trace
 from pyrodis.models import MaskedNormal, MixturePixels
-from pyrodis.regularizers import mask_entropy_penalty, silence_penalty
+from pyrodis.regularizers import claim_penalty, mask_entropy_penalty, silence_penalty
 from tests.components import IMAGE, C, H, K, W, decode_by_hand, log_normal, make_codes, make_images, make_pair
 from tests.equations import by_hand
 
@@ -72,6 +73,19 @@ def test_silence_penalty() -> None:
     kl = torch.tensor([[1.0, 2.0, 4.0], [8.0, 16.0, 32.0]])
     present = torch.tensor([[True, False, False], [False, True, True]])
     assert silence_penalty(kl, present).tolist() == [6.0, 8.0]
+
+
+def test_claim_penalty() -> None:
+    """Pixel by pixel, and component by component."""
+    torch.manual_seed(0)
+    x, components, confidence = torch.rand(2, 1, 2, 2, 4), torch.rand(2, 3, 2, 2, 4), torch.randn(2, 3, 2, 4)
+    expected = torch.zeros(2)
+    for b, h, w in itertools.product(range(2), range(2), range(4)):
+        weights = [math.exp(confidence[b, k, h, w]) for k in range(3)]
+        for k in range(3):
+            error = sum((float(x[b, 0, c, h, w]) - float(components[b, k, c, h, w])) ** 2 for c in range(2))
+            expected[b] += weights[k] / sum(weights) * error / (2 * 0.3**2)
+    torch.testing.assert_close(claim_penalty(x, components, confidence, 0.3), expected)
 
 
 def test_stavarache_mask_entropy() -> None:

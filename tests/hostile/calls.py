@@ -132,6 +132,11 @@ REGULARIZERS: dict[str, dict[str, Any]] = {
     "mixing_weight": {"mixing": 0.5, "num_pixels": 64, "scale": 0.5},
     "mutual_information": {"static": -tensor(4, 4), "dynamic": -tensor(4, 4, T).sum(-1), "num_data": 10},
     "pixel_error": {"reconstruction": tensor(2, T, 1, 8, 8), "x": tensor(2, T, 1, 8, 8) ** 2},
+    "claim_penalty": {
+        "x": tensor(4, 1, 1, 8, 8),
+        "components": tensor(4, 3, 1, 8, 8),
+        "confidence": tensor(4, 3, 8, 8),
+    },
     "silence_penalty": {"kl": tensor(4, 3), "present": tensor(4, 3) > 0.5},
     "slowness": {"eigenvalues": tensor(2, T, D)},
     "temporal_difference": {"z": tensor(2, T, D)},

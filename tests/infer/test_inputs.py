@@ -14,7 +14,7 @@ from pyrodis.guides import ParallelGuide
 from pyrodis.infer import FitSettings, fit_stages, individual_stages, score_shown_frames
 from pyrodis.models import MaskedNormal, MixturePixels, ParallelVAE
 from pyrodis.nn import StridedDecoder, StridedEncoder
-from pyrodis.regularizers import silence_penalty
+from pyrodis.regularizers import claim_penalty, silence_penalty
 
 SETTINGS = FitSettings(num_epochs=1, batch_size=4, device="cpu", inputs=("present",))
 
@@ -72,6 +72,43 @@ def test_guides_tell_the_divergence_of_each_component() -> None:
     told = guide.eval()(x)
     torch.testing.assert_close(told["kl"], pyrodis.infer.component_kl(model, guide, x))
     assert told["present"].all()
+
+
+@pytest.mark.parametrize("likelihood", [MixturePixels(0.4), MaskedNormal(0.4)])
+def test_with_claims_the_absent_learn_their_confidence_and_not_to_draw(likelihood: torch.nn.Module) -> None:
+    """At confidences, claims add the gradient that `MaskedNormal` has without labels; at images they add nothing."""
+    model, _ = pair(likelihood=likelihood)
+    x, z = torch.rand(2, 1, 3, 64, 64), torch.randn(3, 2, 2)
+    present = torch.tensor([[True, False, True], [False, False, True]])
+
+    def gradients(program: torch.nn.Module, **given: torch.Tensor) -> list[torch.Tensor]:
+        """Of the channels that a component draws and, last, of its confidence."""
+        with pyro.poutine.trace() as trace, pyro.poutine.condition(data={"z": z}):
+            program.eval()(x, **given)
+        model.zero_grad()
+        trace.trace.log_prob_sum().backward()
+        return [decoder.convolutions[-1].bias.grad.clone() for decoder in model.decoders]  # type: ignore[union-attr]
+
+    price = lambda out: claim_penalty(out["x"], out["components"], out["confidence"], 0.4)  # noqa: E731
+    both = gradients(pyrodis.add_penalty(model, "claims", price, 1.0, side="model"), present=present)
+    told = gradients(model, present=present)
+    untold = gradients(ParallelVAE(model.decoders, MaskedNormal(0.4), 2))
+    for k in range(3):
+        torch.testing.assert_close(both[k][:-1], told[k][:-1])
+        torch.testing.assert_close(both[k][-1], told[k][-1] + untold[k][-1])
+    assert not told[1].any()
+    assert not both[1][:-1].any()
+    assert both[1][-1] != 0
+
+
+def test_models_tell_their_confidence_whatever_is_present() -> None:
+    model, _ = pair()
+    with pyro.poutine.condition(data={"z": torch.randn(3, 2, 2)}):
+        free = model.eval()(batch_size=2)
+        told = model(batch_size=2, present=torch.tensor([[True, False, False]] * 2))
+    torch.testing.assert_close(free["confidence"].softmax(1), free["masks"])
+    assert torch.equal(told["confidence"], free["confidence"])
+    assert not torch.equal(told["masks"], free["masks"])
 
 
 def test_fit_hands_inputs_to_both_programs(tmp_path: Path) -> None:
@@ -161,6 +198,13 @@ def test_bad_inputs() -> None:
         guide(x, present=torch.ones(3, 2, dtype=torch.bool))
     with pytest.raises(TypeError, match=r"present must be a tensor of bools \(B, K\), got torch.float32"):
         model(x, present=torch.ones(2, 3))
+    some = torch.rand(2, 1, 3, 8, 8), torch.rand(2, 3, 3, 8, 8), torch.rand(2, 3, 8, 8)
+    with pytest.raises(ValueError, match=r"and \(B, K, H, W\), got .*, \(2, 3, 3, 8, 8\) and \(2, 4, 8, 8\)$"):
+        claim_penalty(*some[:2], torch.rand(2, 4, 8, 8))
+    with pytest.raises(ValueError, match=r"x, components and confidence must have shapes .*, got \(3, 1, 3, 8, 8\), "):
+        claim_penalty(torch.rand(3, 1, 3, 8, 8), *some[1:])
+    with pytest.raises(ValueError, match="scale must be a finite number above 0, got 0"):
+        claim_penalty(*some, 0.0)
     with pytest.raises(ValueError, match=r"kl and present must have one shape"):
         silence_penalty(torch.ones(2, 3), torch.ones(3, 2, dtype=torch.bool))
     with pytest.raises(TypeError, match="present must be a tensor of bools"):

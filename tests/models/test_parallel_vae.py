@@ -77,6 +77,7 @@ def test_shapes_masks_and_mixture(likelihood: type) -> None:
         "masks": (4, K, H, W),
         "components": (4, K, *IMAGE),
         "reconstruction": (4, 1, *IMAGE),
+        "confidence": (4, K, H, W),
     }
     torch.testing.assert_close(output["masks"].sum(1), torch.ones(4, H, W, dtype=torch.float64))
     assert float(output["masks"].detach().std(1).mean()) > 0.01
