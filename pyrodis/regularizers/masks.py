@@ -133,7 +133,7 @@ def claim_penalty(
         The penalty of each datum in nats, 0 or more.
 
     Raises:
-        TypeError: If the scale is not a number.
+        TypeError: If a tensor is not one of floating-point numbers, or the scale is not a number.
         ValueError: If the shapes do not fit, or the scale is not positive.
 
     Source:
@@ -148,7 +148,8 @@ def claim_penalty(
         >>> penalty = lambda output: claim_penalty(output["x"], output["components"], output["confidence"])
         >>> model = pyrodis.add_penalty(model, "claims", penalty, 1.0, side="model")
     """
-    check_floating("confidence", confidence)
+    for name, value in (("x", x), ("components", components), ("confidence", confidence)):
+        check_floating(name, value)
     precision = 1 / check_positive_number("scale", scale) ** 2
     fits = (
         confidence.ndim > 3
