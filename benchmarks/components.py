@@ -2,8 +2,8 @@
 
     python benchmarks/components.py [--output docs/results/components.json]
 
-The networks are those of parallel VAEs at three sizes: *small*, so small that calls dominate; *digits*, those of the
-default preset of examples/parallel_vae_digits.py; *scenes*, four layers on 64 x 64 pixels in color. All ways have the
+The networks are those of parallel VAEs at three sizes: *small*, so small that calls dominate; *digits*, those of
+examples/parallel_vae_digits.py with stages; *scenes*, four layers on 64 x 64 pixels in color. All ways have the
 same weights, without biases, and normalize by the batch alone, since running averages cannot be changed under vmap; the
 latents are their means. Before anything is timed, all must give the same loss and the same gradient. Each round times
 every way in turn, so that the machine's drift hits all alike; printed is the median over rounds of the ratio to the

@@ -2,8 +2,9 @@
 
     python examples/parallel_vae_digits.py --num-components 4
 
-Every VAE sees the whole image and draws it with a mask; stages bring one digit after another. The run directory holds
-settings, weights, history, scores and figures. See docs/papers/parallel_vae.md.
+Every VAE sees the whole image and draws it with a mask; labels tell which digits an image holds, or, with other
+schedules, stages bring one digit after another. The run directory holds settings, weights, history, scores and figures.
+See docs/papers/parallel_vae.md.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from pyrodis.guides import ParallelGuide
 from pyrodis.infer import History, Stage
 from pyrodis.metrics import Score
 from pyrodis.models import ParallelVAE
-from pyrodis.nn import StridedDecoder, StridedEncoder
+from pyrodis.nn import GridDecoder, GridEncoder, GridLocScale, StridedDecoder, StridedEncoder
 from pyrodis.options import add_shared_options, run_script
 from pyrodis.plotting import score_table
 
@@ -50,8 +51,11 @@ THESIS_KL = {
 
 # What a preset sets; every value can be overridden by its own option.
 SHARED: dict[str, Any] = {
-    "schedule": "together",
+    "schedule": "labels",
     "likelihood": "masked",
+    "decoder": "strided",
+    "grid": 7,
+    "latent_channels": 4,
     "latent_dim": 32,
     "num_epochs": 4,
     "batch_size": 32,
@@ -60,6 +64,8 @@ SHARED: dict[str, Any] = {
     "rates": "cosine",
     "beta": 0.5,
     "gamma": 0.009,
+    "silence": 4.0,
+    "claims": 3.0,
     "output_bias": -3.0,
     "kernel_size": 4,
     "precision": "32-true",
@@ -72,6 +78,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     # The document's hyper-parameters; it tells neither widths nor batches nor epochs.
     "paper": SHARED
     | {
+        "schedule": "together",
         "widths": (32, 64),
         "dense_dim": 64,
         "num_train": 60_000,
@@ -84,17 +91,53 @@ PRESETS: dict[str, dict[str, Any]] = {
         "kernel_size": 3,
     },
 }
-SMOKE = {"widths": (2, 4), "dense_dim": 8, "latent_dim": 4, "num_train": 32, "num_epochs": 1, "batch_size": 16}
+# What goes with labels; the other schedules keep the objective and the networks of the document.
+LABELED: dict[str, Any] = {
+    "likelihood": "mixture",
+    "scale": 0.15,
+    "decoder": "grid",
+    "beta": 1.0,
+    "gamma": 0.0,
+    "precision": "bf16-mixed",
+}
+LABELED_PRESETS: dict[str, dict[str, Any]] = {
+    "default": LABELED | {"widths": (8, 16, 32), "num_epochs": 3},
+    "best": LABELED | {"widths": (16, 32, 64), "num_epochs": 4},
+    "paper": {},
+}
+SMOKE = {"widths": (2, 2, 4), "dense_dim": 8, "latent_dim": 4, "num_train": 32, "num_epochs": 1, "batch_size": 16}
+SMOKE |= {"latent_channels": 1, "precision": "32-true"}
 SIZES = {"validation": 1_000, "test": 2_000, "unseen": 500, "table": 100}  # the table's are of each scene
 SMOKE_SIZES = {"validation": 16, "test": 60, "unseen": 40, "table": 4}
 
 
 SCHEDULES = {
+    "labels": staged.labels,
     "individual": staged.alone,
     "together": staged.together,
-    "labels": staged.labels,
     "unsupervised": staged.unsupervised,
 }
+
+
+def strided(options: argparse.Namespace, widths: Any, growth: int) -> tuple[Any, Any, None]:
+    """A decoder and an encoder with a code of one vector."""
+    _, height, width = DigitPairs.frame_shape
+    dense, latent, kernel = growth * options.dense_dim, growth * options.latent_dim, options.kernel_size
+    decoder = StridedDecoder(
+        latent, (2, height, width), widths[::-1], dense, 0.0, True, options.output_bias, kernel_size=kernel
+    )
+    return decoder, StridedEncoder((1, height, width), widths, dense), None
+
+
+def on_grid(options: argparse.Namespace, widths: Any, growth: int) -> tuple[Any, Any, GridLocScale]:
+    """A decoder and an encoder with a code in cells, and its head."""
+    _, height, width = DigitPairs.frame_shape
+    channels, grid = growth * options.latent_channels, options.grid
+    decoder = GridDecoder(channels, (2, height, width), grid, widths[::-1], output_bias=options.output_bias)
+    return decoder, GridEncoder((1, height, width), channels, grid, widths), GridLocScale()
+
+
+DECODERS = {"grid": on_grid, "strided": strided}
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -120,26 +163,55 @@ def make_parser() -> argparse.ArgumentParser:
     option("--single", action="store_true", help="train one VAE of the same size for as many steps as well")
     preset = PRESETS["default"]
     model = parser.add_argument_group("model (defaults are those of --preset default)")
-    staged.add_model_options(model.add_argument, preset)
+    model.add_argument(
+        "--decoder",
+        choices=DECODERS,
+        help="grid: a code laid out in cells, in encoder and decoder, which have convolutions alone; strided: a code "
+        "of one vector, from and to a dense layer (default: grid with --schedule labels, or strided)",
+    )
+    model.add_argument("--latent-channels", type=int, help=f"latents of a cell (default: {preset['latent_channels']})")
+    model.add_argument("--grid", type=int, choices=(7, 14), help=f"cells on each side (default: {preset['grid']})")
+    labeled, others = LABELED_PRESETS["default"], "{} with --schedule labels, or {}"
+    both = {name: others.format(labeled[name], preset[name]) for name in ("likelihood", "beta", "gamma")}
+    staged.add_model_options(model.add_argument, preset | both)
     model.add_argument(
         "--kernel-size",
         type=int,
         choices=(3, 4),
         help="of the decoders' transposed convolutions; 3, as in the document, leaves a checkerboard (default: 4)",
     )
-    model.add_argument("--widths", type=int, nargs="+", help="channels of the encoders' layers (default: 16 32)")
+    model.add_argument(
+        "--widths",
+        type=int,
+        nargs="+",
+        help="channels of the encoders' layers (default: 8 16 32 with --schedule labels, or 16 32)",
+    )
     training = parser.add_argument_group("training (defaults are those of --preset default)")
-    meaning = "individual: one component after another, on its type and those before; together: and all so far after "
-    meaning += "each; labels: all at once, told which images hold their digit; unsupervised: all at once, slower by "
+    meaning = "labels: all at once, told which images hold their digit; individual: one component after another, on "
+    meaning += "its type and those before; together: and all so far after each; unsupervised: all at once, slower by "
     meaning += "their KL"
-    staged.add_training_options(training.add_argument, preset, SCHEDULES, meaning)
+    both = {name: others.format(labeled[name], preset[name]) for name in ("num_epochs", "precision")}
+    staged.add_training_options(training.add_argument, preset | both, SCHEDULES, meaning)
     training.add_argument("--together-epochs", type=int, help="epochs of the stages together (default: as the others)")
     return parser
 
 
 def apply_preset(options: argparse.Namespace) -> None:
     """Fill the options that were not given with the values of the preset."""
-    staged.fill_preset(options, PRESETS[options.preset] | (SMOKE if options.smoke_test else {}))
+    preset = PRESETS[options.preset]
+    if (options.schedule or preset["schedule"]) == "labels":
+        preset = preset | LABELED_PRESETS[options.preset]
+    if options.likelihood not in (None, preset["likelihood"]):
+        preset = {name: value for name, value in preset.items() if name != "scale"}  # that of the other likelihood
+    given = options.latent_dim
+    staged.fill_preset(options, preset | (SMOKE if options.smoke_test else {}))
+    if options.decoder == "grid":
+        options.latent_dim = options.latent_channels * options.grid**2
+        if given is not None:
+            raise ValueError(
+                f"--latent-dim must not be given with --decoder grid, got {given}; --latent-channels in each cell of "
+                f"--grid make {options.latent_dim}"
+            )
     if options.num_components < 2:
         raise ValueError(f"--num-components must be at least 2, got {options.num_components}; --single trains one VAE")
     seen = sorted(number for number in options.unseen if number < options.num_components)
@@ -168,18 +240,13 @@ def load_source(options: argparse.Namespace) -> tuple[ItemSource, tuple[str, ...
 
 
 def make_pair(options: argparse.Namespace, num: int, widths: Any, growth: int = 1) -> tuple[ParallelVAE, ParallelGuide]:
-    """Model and guide of some components; `growth` multiplies their dense layers and codes."""
+    """Model and guide of some components; `growth` multiplies their codes and dense layers."""
     torch.manual_seed(options.seed)
-    _, height, width = DigitPairs.frame_shape
-    dense, latent = growth * options.dense_dim, growth * options.latent_dim
-    decoders = [
-        StridedDecoder(
-            latent, (2, height, width), tuple(widths[::-1]), dense, 0.0, True, options.output_bias, options.kernel_size
-        )
-        for _ in range(num)
-    ]
-    encoders = [StridedEncoder((1, height, width), tuple(widths), dense) for _ in range(num)]
-    return ParallelVAE(decoders, staged.make_likelihood(options), latent), ParallelGuide(encoders, latent)
+    parts = [DECODERS[options.decoder](options, tuple(widths), growth) for _ in range(num)]
+    decoders, encoders, heads = (list(found) for found in zip(*parts, strict=True))
+    latent = growth * options.latent_dim
+    guide = ParallelGuide(encoders, latent, None if heads[0] is None else heads)
+    return ParallelVAE(decoders, staged.make_likelihood(options), latent), guide
 
 
 def make_single(options: argparse.Namespace) -> tuple[ParallelVAE, ParallelGuide]:

@@ -54,6 +54,8 @@ SHARED: dict[str, Any] = {
     "output_bias": 0.0,
     "beta": 1.0,
     "gamma": 0.0,
+    "silence": 50.0,
+    "claims": 0.0,
     "batch_size": 32,
     "num_rounds": 10,
     "learning_rate": 3e-3,

@@ -15,7 +15,7 @@ import pyrodis
 from pyrodis.datasets import PresentTypes
 from pyrodis.infer import FitSettings, History, SlowLearning, Stage, fit_stages, individual_stages, together_stages
 from pyrodis.models import MaskedNormal, MixturePixels
-from pyrodis.regularizers import mask_entropy_penalty, silence_penalty
+from pyrodis.regularizers import claim_penalty, mask_entropy_penalty, silence_penalty
 
 LIKELIHOODS = {"masked": MaskedNormal, "mixture": MixturePixels}
 
@@ -54,8 +54,14 @@ def add_training_options(option: Any, preset: Mapping[str, Any], schedules: Iter
     option(
         "--silence",
         type=float,
-        default=50.0,
-        help="with --schedule labels: weight of what a VAE says of images without its type (default: 50)",
+        help="with --schedule labels: weight of what a VAE says of images without its type "
+        f"(default: {preset['silence']})",
+    )
+    option(
+        "--claims",
+        type=float,
+        help="with --schedule labels: weight of errors by which confidences learn whose a pixel is when labels are "
+        f"gone (default: {preset['claims']})",
     )
     option("--halving-kl", type=float, default=5.0, help="nats that halve the rate where unsupervised (default: 5)")
     option("--precision", choices=("bf16-mixed", "32-true"), help=f"of the networks (default: {preset['precision']})")
@@ -138,12 +144,18 @@ def say_hours(options: argparse.Namespace, pair: Any, x: torch.Tensor, num_epoch
 def train(options: argparse.Namespace, pair: Any, stages: list[Stage], data: Any) -> History:
     """Train the components stage by stage, or go on with it; one component has no masks to put a price on.
 
-    With labels, an image's pixels are for the components whose type it holds alone, and the others are to be silent.
+    With labels, an image's pixels are for the components whose type it holds alone, the others are to be silent, and
+    their confidences to leave the pixels to them.
     """
     model, guide = pair
+    scale = model.likelihood.scale
     if options.schedule == "labels":
         silence = lambda output: silence_penalty(output["kl"], output["present"])  # noqa: E731
         guide = pyrodis.add_penalty(guide, "silence", silence, options.silence, side="guide")
+        if options.claims:
+            names = ("x", "components", "confidence")
+            claims = lambda output: claim_penalty(*(output[name] for name in names), scale)  # noqa: E731
+            model = pyrodis.add_penalty(model, "claims", claims, options.claims, side="model")
     if options.gamma and len(model.decoders) > 1:
         price = lambda output: mask_entropy_penalty(output["masks"])  # noqa: E731
         model = pyrodis.add_penalty(model, "entropy", price, options.gamma, side="model")

@@ -493,9 +493,11 @@ def test_the_stages_of_the_digits_are_those_of_the_schedule() -> None:
 
 
 @pytest.mark.parametrize("num", [2, 5])
-def test_one_vae_has_no_fewer_parameters_than_all_components(num: int) -> None:
+@pytest.mark.parametrize("decoder", ["grid", "strided"])
+def test_one_vae_has_no_fewer_parameters_than_all_components(num: int, decoder: str) -> None:
     example = load_example("parallel_vae_digits")
-    options = parse(example, "--num-components", str(num), "--widths", "4", "8")
+    ways = ("--widths", "4", "8", "4", "--decoder", decoder)
+    options = parse(example, "--num-components", str(num), *ways)
     wanted = example.staged.count_parameters(example.make_pair(options, num, options.widths))
     pair = example.make_single(options)
     assert len(pair[0].decoders) == 1
@@ -543,6 +545,7 @@ def test_components_are_matched_with_what_they_draw() -> None:
     ("options", "message"),
     [
         (("--num-components", "1"), "--num-components must be at least 2, got 1; --single trains one VAE"),
+        (("--latent-dim", "8"), "--latent-dim must not be given with --decoder grid, got 8; --latent-channels in each"),
         (("--unseen", "1", "5"), r"--unseen must be types from 2 on, got \[1\], which are trained on"),
     ],
 )
@@ -574,6 +577,27 @@ def test_the_digits_without_stages_go_on_where_they_were(tmp_path: Path) -> None
     assert (output / "figures" / "unseen.png").exists()
     model, guide = pyrodis.load(output)
     assert len(model.decoders) == len(guide.encoders) == 3
+
+
+def test_the_digits_keep_the_set_up_of_the_document_where_a_schedule_has_no_labels() -> None:
+    example = load_example("parallel_vae_digits")
+
+    def parse(example: ModuleType, *arguments: str) -> argparse.Namespace:
+        options = example.make_parser().parse_args([*arguments])
+        example.apply_preset(options)
+        return options
+
+    labeled = parse(example)
+    assert (labeled.schedule, labeled.decoder, labeled.latent_dim) == ("labels", "grid", 7 * 7 * 4)
+    assert example.make_pair(labeled, 2, labeled.widths)[0].likelihood.scale == labeled.scale == 0.15
+    assert parse(example, "--likelihood", "masked").scale is None
+    for schedule in ("individual", "together", "unsupervised"):
+        options = parse(example, "--schedule", schedule)
+        assert (options.decoder, options.latent_dim, options.widths) == ("strided", 32, (16, 32))
+        assert (options.likelihood, options.scale, options.beta, options.gamma) == ("masked", None, 0.5, 0.009)
+        assert (options.num_epochs, options.precision) == (4, "32-true")
+    paper = parse(example, "--preset", "paper")
+    assert (paper.schedule, paper.decoder, paper.kernel_size) == ("together", "strided", 3)
 
 
 @pytest.mark.parametrize("name", ["parallel_vae_digits", "parallel_vae_scenes"])

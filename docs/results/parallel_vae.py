@@ -33,6 +33,7 @@ MONET = 0.904  # its published foreground ARI on Multi-dSprites, where every ins
 
 DIGITS_SCRIPT, SCENES_SCRIPT = "examples/parallel_vae_digits.py", "examples/parallel_vae_scenes.py"
 FOUR = ("--data", "mnist", "--num-components", "4")
+FIVE = ("--data", "mnist", "--num-components", "5", "--unseen", "5")
 
 
 @dataclass(frozen=True)
@@ -45,20 +46,47 @@ class Experiment:
 
 
 DIGITS = {
-    "2-mnist": Experiment(
-        "two digits, one after the other (figure 4.1)",
+    "2-mnist": Experiment("two digits", (DIGITS_SCRIPT, "--data", "mnist")),
+    "4-mnist": Experiment("four digits", (DIGITS_SCRIPT, *FOUR, "--single")),
+    "5-mnist": Experiment("five digits", (DIGITS_SCRIPT, *FIVE)),
+    "fashion": Experiment("0, 1, dresses and sneakers", (DIGITS_SCRIPT, "--data", "fashion", *FOUR[2:])),
+    "2-mnist-thesis": Experiment(
+        "two digits, as in the thesis: one after the other (figure 4.1)",
         (DIGITS_SCRIPT, "--data", "mnist", "--schedule", "individual"),
     ),
-    "4-mnist": Experiment("four digits, together (figure 4.3)", (DIGITS_SCRIPT, *FOUR, "--single")),
-    "5-mnist": Experiment(
-        "five digits, one after the other (figure 4.2)",
-        (DIGITS_SCRIPT, "--data", "mnist", "--num-components", "5", "--schedule", "individual", "--unseen", "5"),
+    "4-mnist-thesis": Experiment(
+        "four digits, as in the thesis: together (figure 4.3)",
+        (DIGITS_SCRIPT, *FOUR, "--schedule", "together", "--single"),
+        range(1),
     ),
-    "fashion": Experiment(
-        "0, 1, dresses and sneakers, together (figure 4.4)", (DIGITS_SCRIPT, "--data", "fashion", *FOUR[2:])
+    "5-mnist-thesis": Experiment(
+        "five digits, as in the thesis: one after the other (figure 4.2)",
+        (DIGITS_SCRIPT, *FIVE, "--schedule", "individual"),
+        range(1),
     ),
-    "4-mnist-mixture": Experiment(
-        "four digits, together, as a mixture", (DIGITS_SCRIPT, *FOUR, "--likelihood", "mixture"), range(1)
+}
+# What the default preset would be with one part less, or another, on four digits.
+LESS = {
+    "4-mnist-no-claims": Experiment(
+        "four digits, without a price of claims", (DIGITS_SCRIPT, *FOUR, "--claims", "0"), range(1)
+    ),
+    "4-mnist-no-silence": Experiment(
+        "four digits, without a price of speaking", (DIGITS_SCRIPT, *FOUR, "--silence", "0"), range(1)
+    ),
+    "4-mnist-dear": Experiment(
+        "four digits, both prices several times as high",
+        (DIGITS_SCRIPT, *FOUR, "--silence", "20", "--claims", "5"),
+        range(1),
+    ),
+    "4-mnist-masked": Experiment(
+        "four digits, squared errors under masks in place of a mixture",
+        (DIGITS_SCRIPT, *FOUR, "--likelihood", "masked", "--scale", "0.15"),
+        range(1),
+    ),
+    "4-mnist-vector": Experiment(
+        "four digits, a code of one vector",
+        (DIGITS_SCRIPT, *FOUR, "--decoder", "strided", "--widths", "16", "32"),
+        range(1),
     ),
 }
 UNSUPERVISED = {
@@ -176,6 +204,7 @@ LADDER = {
 }
 EXPERIMENTS = {
     **DIGITS,
+    **LESS,
     **UNSUPERVISED,
     **SCENES,
     **SINGLES,
@@ -205,7 +234,7 @@ def keep_figure(row: str, run: Path) -> None:
     from PIL import Image
 
     name, _, seed = row.rpartition("-seed")
-    shown = run / "figures" / ("unseen.png" if name == "5-mnist" else "components.png")
+    shown = run / "figures" / ("unseen.png" if name.startswith("5-mnist") else "components.png")
     if seed == "0" and shown.exists():
         with Image.open(shown) as figure:
             figure.convert("RGB").quantize(64).save(figure_of(name), optimize=True)
@@ -360,7 +389,7 @@ def goal_table() -> str:
 
 def digit_table() -> str:
     """A line for every experiment on digits."""
-    return table(list(DIGITS), "experiment", DIGIT_SCORES)
+    return table([*DIGITS, *LESS], "experiment", DIGIT_SCORES)
 
 
 def scene_table() -> str:
