@@ -7,6 +7,7 @@ from itertools import permutations
 import torch
 from torch.nn.functional import one_hot
 
+from pyrodis.ops.checks import check_floating
 from pyrodis.ops.precision import full_precision, without_autocast
 
 MOST_PARTS = 6  # of which there are 720 orders
@@ -35,6 +36,7 @@ def match_parts(looks: torch.Tensor) -> torch.Tensor:
         pi, of shape (B, T, M): number m of frame t is what came as its part `order[b, t, m]`. No gradient.
 
     Raises:
+        TypeError: If looks are no floating-point tensor.
         ValueError: If looks have another shape, or there are more than six parts.
 
     Source:
@@ -45,6 +47,7 @@ def match_parts(looks: torch.Tensor) -> torch.Tensor:
         >>> match_parts(looks).tolist()
         [[[0, 1], [1, 0]]]
     """
+    check_floating("looks", looks)
     if looks.ndim != 4 or 0 in looks.shape:
         raise ValueError(f"looks must have shape (B, T, M, F), none of them 0, got {tuple(looks.shape)}")
     num_clips, num_frames, num_parts, _ = looks.shape

@@ -170,6 +170,7 @@ OPS: dict[str, dict[str, Any]] = {
         "initial_covariance": stable(2, 2),
     },
     "linear_recurrence": {"coefficients": tensor(2, T - 1, D), "drive": tensor(2, T, D)},
+    "match_parts": {"looks": tensor(2, 3, 2, 4)},
     "matrix_recurrence": {"matrices": tensor(2, T - 1, D, D) / 4, "drive": tensor(2, T, D, 1)},
 }
 PLOTTING: dict[str, dict[str, Any]] = {
