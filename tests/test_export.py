@@ -87,6 +87,8 @@ def test_every_pair_is_exported(name: str) -> None:
     sites = {"z": {"latent_dim": D}} if name == "ParallelVAE" else SITES
     if name == "WhatWhereVAE per frame":
         sites = sites | {"what": {"time": T, "what_dim": S}}
+    if name == "DSVAE-GridGuide":  # two and one latents in four cells
+        sites = sites | {"f": {"static_dim": 8}, "z": {"time": T, "dynamic_dim": 4}}
     plates = {"component": components.K} if name == "ParallelVAE" else {}
     latents = set(pyrodis.encode(guide, x))
     returned = set(guide(x)) & {"eigenvalues", "correlations"}
