@@ -357,6 +357,8 @@ def check_glimpses(options: argparse.Namespace) -> None:
         )
     whole = {"--what-frames": options.what_frames, "--what-view": options.what_view == "shift"}
     whole["--where-encoder finder"] = options.where_encoder == "finder"
+    if options.glimpse_size < 8 or options.glimpse_size & (options.glimpse_size - 1):
+        raise ValueError(f"--glimpse-size must be a power of two of at least 8, got {options.glimpse_size}")
     given = [name for name, value in whole.items() if value]
     if given:
         raise ValueError(f"{given[0]} is for a what that sees whole frames; take --what-encoder blind beside it")
@@ -422,18 +424,14 @@ def make_what(options: argparse.Namespace) -> tuple[nn.Module | None, nn.Module]
     return view, PooledEncoder(small, tuple(options.widths))
 
 
-def placed(options: argparse.Namespace, code_dim: int) -> PlacedDecoder | PartsDecoder:
-    """Draws patches, and puts them somewhere; as many channels on the way as a convolutional one has."""
-    widths = (4 * options.channels, 2 * options.channels)
-    sizes = (ww.FRAME, options.num_places, options.patch_size, widths)
-    if options.decoder == "placed":
-        return PlacedDecoder(options.what_dim, code_dim - options.what_dim, *sizes)
-    return PartsDecoder(options.what_dim, *sizes)
+def placing(options: argparse.Namespace) -> tuple[Any, ...]:
+    """Frames, and number, side and channels of patches: as many channels on the way as a convolutional decoder has."""
+    return ww.FRAME, options.num_places, options.patch_size, (4 * options.channels, 2 * options.channels)
 
 
 DECODERS: dict[str, Any] = {
-    "parts": placed,
-    "placed": placed,
+    "parts": lambda options, code_dim: PartsDecoder(options.what_dim, *placing(options)),
+    "placed": lambda options, code_dim: PlacedDecoder(options.what_dim, code_dim - options.what_dim, *placing(options)),
     "broadcast": lambda options, code_dim: BroadcastDecoder(
         code_dim, ww.FRAME, 2 * options.channels, 3, ww.FRAME[1] // 2, options.output_bias
     ),
@@ -455,8 +453,15 @@ def make_glimpses(options: argparse.Namespace) -> WhereThenWhatGuide:
     size = options.glimpse_size
     what_encoder = ConvEncoder((ww.FRAME[0], size, size), options.feature_dim, options.channels)
     glimpses = Glimpses(ww.FRAME, options.num_places, options.patch_size, size)
-    rest: dict[str, Any] = {"where_view": view, "what_reader": READERS[options.reader](), "matched": options.match}
-    return WhereThenWhatGuide(where_encoder, glimpses, what_encoder, options.what_dim, **rest)
+    return WhereThenWhatGuide(
+        where_encoder,
+        glimpses,
+        what_encoder,
+        options.what_dim,
+        where_view=view,
+        what_reader=READERS[options.reader](),
+        matched=options.match,
+    )
 
 
 def make_cure(options: argparse.Namespace) -> tuple[WhatWhereVAE, Any]:

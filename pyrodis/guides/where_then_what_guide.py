@@ -12,7 +12,7 @@ from pyrodis.guides.static_posterior import INITIAL_SCALE, encode_frames, featur
 from pyrodis.guides.viewed_features import check_view, see
 from pyrodis.guides.what_factor import check_other, check_reader, read_what, what_factorization
 from pyrodis.nn import Glimpses, LocScale
-from pyrodis.nn.parts_decoder import check_what_dim
+from pyrodis.nn._placing import check_what_dim
 from pyrodis.ops import check_frames_shape, match_parts, register_parameters
 from pyrodis.ops.matching import MOST_PARTS
 

@@ -17,6 +17,10 @@ def as_clips(frames: Any) -> torch.Tensor:
         raise ValueError(
             f"frames must have shape (..., T, C, H, W), got {tuple(frames.shape)}; add a time dimension to images"
         )
+    if 0 in frames.shape[-4:]:
+        raise ValueError(
+            f"frames must have shape (..., T, C, H, W), none of the last four 0, got {tuple(frames.shape)}"
+        )
     return frames.reshape(-1, *frames.shape[-4:])
 
 

@@ -8,9 +8,8 @@ import torch
 from torch import nn
 from torch.nn.functional import avg_pool2d
 
+from pyrodis.nn._placing import check_patch_size, interpolation, places_of, room_of
 from pyrodis.nn.conv import check_frame_dtype
-from pyrodis.nn.parts_decoder import places_of, room_of
-from pyrodis.nn.placed_decoder import _check_patch_size, _interpolation
 from pyrodis.nn.strided import _check_frame_shape
 from pyrodis.ops import check_positive_int, full_precision, without_autocast
 
@@ -67,7 +66,7 @@ class Glimpses(nn.Module):
         super().__init__()
         self.frame_shape = _check_frame_shape(frame_shape)
         self.num_parts = check_positive_int("num_parts", num_parts)
-        self.patch_size = _check_patch_size(patch_size, self.frame_shape, 0)
+        self.patch_size = check_patch_size(patch_size, self.frame_shape, 0)
         self.size = check_positive_int("size", size)
         if not isinstance(shared, bool):
             raise TypeError(f"shared must be True or False, got {shared!r}")
@@ -93,8 +92,8 @@ class Glimpses(nn.Module):
         with without_autocast(frames):
             places = places_of(where, self.num_parts, self.room)
             first, (height, width) = places - (self.size - self.patch_size) / 2, self.frame_shape[1:]
-            rows = _interpolation(first[..., 1], height, self.size).unsqueeze(-3)
-            columns = _interpolation(first[..., 0], width, self.size).unsqueeze(-3)
+            rows = interpolation(first[..., 1], height, self.size).unsqueeze(-3)
+            columns = interpolation(first[..., 0], width, self.size).unsqueeze(-3)
             seen = rows.mT @ full_precision(frames).unsqueeze(2) @ columns
             return seen * self._shares(places).unsqueeze(-3) if self.shared else seen
 

@@ -7,9 +7,18 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from pyrodis.nn.placed_decoder import _check_bias, _check_patch_size, _overlay, _patch_layers, _split_codes
+from pyrodis.nn._placing import (
+    check_bias,
+    check_patch_size,
+    check_what_dim,
+    overlay,
+    patch_layers,
+    places_of,
+    room_of,
+    split_codes,
+)
 from pyrodis.nn.strided import _check_frame_shape, _check_widths
-from pyrodis.ops import check_positive_int, full_precision, without_autocast
+from pyrodis.ops import check_positive_int, full_precision
 
 
 class PartsDecoder(nn.Module):
@@ -71,11 +80,11 @@ class PartsDecoder(nn.Module):
         self.code_dim = what_dim + self.where_dim
         self.frame_shape = _check_frame_shape(frame_shape)
         self.widths = _check_widths(widths)
-        self.patch_size = _check_patch_size(patch_size, self.frame_shape, len(self.widths))
+        self.patch_size = check_patch_size(patch_size, self.frame_shape, len(self.widths))
         self.hidden_dim = check_positive_int("hidden_dim", hidden_dim)
-        self.output_bias = _check_bias(output_bias)
+        self.output_bias = check_bias(output_bias)
         part_dim, channels = what_dim // num_parts, self.frame_shape[0]
-        self.patch_layers = _patch_layers(part_dim, channels, patch_size, self.widths, hidden_dim, self.output_bias)
+        self.patch_layers = patch_layers(part_dim, channels, patch_size, self.widths, hidden_dim, self.output_bias)
         self.register_buffer("room", room_of(self.frame_shape, patch_size), persistent=False)
 
     def patches(self, what: torch.Tensor) -> torch.Tensor:
@@ -121,27 +130,5 @@ class PartsDecoder(nn.Module):
         Returns:
             Tensor of shape (..., C, H, W), in full precision.
         """
-        what, where = _split_codes(codes, self.what_dim, self.where_dim, next(self.parameters()))
-        return _overlay(self.patches(what), self.places(where), self.frame_shape[1:])
-
-
-def check_what_dim(what_dim: int, num_parts: int) -> int:
-    """The size of a code of what that is one code a part."""
-    if check_positive_int("what_dim", what_dim) % num_parts:
-        raise ValueError(
-            f"what_dim must be a multiple of the number of parts {num_parts}, since each has a code of its own, "
-            f"got {what_dim}"
-        )
-    return what_dim
-
-
-def room_of(frame_shape: tuple[int, int, int], patch_size: int) -> torch.Tensor:
-    """By how many pixels a patch can be moved, along x and along y."""
-    _, height, width = frame_shape
-    return torch.tensor([width - patch_size, height - patch_size], dtype=torch.get_default_dtype())
-
-
-def places_of(where: torch.Tensor, num_parts: int, room: torch.Tensor) -> torch.Tensor:
-    """Upper left pixels (..., M, 2) of the patches whose places are where (..., 2 M)."""
-    with without_autocast(where):
-        return torch.special.ndtr(full_precision(where)).unflatten(-1, (num_parts, 2)) * room
+        what, where = split_codes(codes, self.what_dim, self.where_dim, next(self.parameters()))
+        return overlay(self.patches(what), self.places(where), self.frame_shape[1:])

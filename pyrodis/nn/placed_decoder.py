@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import cast
 
 import torch
 from torch import nn
 
-from pyrodis.nn.conv import check_frame_dtype
+from pyrodis.nn._placing import check_bias, check_patch_size, overlay, patch_layers, room_of, split_codes
 from pyrodis.nn.strided import _check_frame_shape, _check_widths
-from pyrodis.ops import check_positive_int, full_precision, without_autocast
-
-_LEAST = 1e-6  # epsilon: what an empty frame shows, and what a full patch lets through
+from pyrodis.ops import check_positive_int, full_precision
 
 
 class PlacedDecoder(nn.Module):
@@ -88,18 +84,17 @@ class PlacedDecoder(nn.Module):
         self.frame_shape = _check_frame_shape(frame_shape)
         self.num_places = check_positive_int("num_places", num_places)
         self.widths = _check_widths(widths)
-        self.patch_size = _check_patch_size(patch_size, self.frame_shape, len(self.widths))
+        self.patch_size = check_patch_size(patch_size, self.frame_shape, len(self.widths))
         self.hidden_dim = check_positive_int("hidden_dim", hidden_dim)
-        self.output_bias = _check_bias(output_bias)
-        channels, height, width = self.frame_shape
-        self.patch_layers = _patch_layers(
+        self.output_bias = check_bias(output_bias)
+        channels = self.frame_shape[0]
+        self.patch_layers = patch_layers(
             what_dim, num_places * channels, patch_size, self.widths, hidden_dim, self.output_bias
         )
         self.place_layers = nn.Sequential(
             nn.Linear(where_dim, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, 2 * num_places)
         )
-        room = torch.tensor([width - patch_size, height - patch_size], dtype=torch.get_default_dtype())
-        self.register_buffer("room", room, persistent=False)
+        self.register_buffer("room", room_of(self.frame_shape, patch_size), persistent=False)
 
     def patches(self, what: torch.Tensor) -> torch.Tensor:
         """Return the patches that what draws.
@@ -135,75 +130,5 @@ class PlacedDecoder(nn.Module):
         Returns:
             Tensor of shape (..., C, H, W), in full precision.
         """
-        what, where = _split_codes(codes, self.what_dim, self.where_dim, next(self.parameters()))
-        return _overlay(self.patches(what), self.places(where), self.frame_shape[1:])
-
-
-def _patch_layers(
-    code_dim: int, channels: int, patch_size: int, widths: tuple[int, ...], hidden_dim: int, output_bias: float
-) -> nn.Sequential:
-    """Codes (N, code_dim) to logits (N, channels, P, P)."""
-    side = patch_size // 2 ** len(widths)
-    start = (widths[0], side, side)
-    layers: list[nn.Module] = [nn.Linear(code_dim, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, math.prod(start))]
-    layers.append(nn.Unflatten(1, start))
-    for inputs, outputs in zip(widths, (*widths[1:], channels)):
-        layers += [nn.ReLU(), nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)]
-    nn.init.constant_(cast("torch.Tensor", layers[-1].bias), output_bias)
-    return nn.Sequential(*layers)
-
-
-def _split_codes(
-    codes: torch.Tensor, what_dim: int, where_dim: int, weight: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """What (..., S) and where (..., D) of joined codes."""
-    if codes.shape[-1:] != (what_dim + where_dim,):
-        raise ValueError(
-            f"codes must have shape (..., what_dim + where_dim) = (..., {what_dim} + {where_dim}), got "
-            f"{tuple(codes.shape)}; put what and where side by side, in this order"
-        )
-    check_frame_dtype("codes", codes, weight)
-    what, where = codes.split((what_dim, where_dim), dim=-1)
-    return what, where
-
-
-def _overlay(patches: torch.Tensor, places: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Logits (..., C, H, W) of the frames that patches (..., M, C, P, P), at places (..., M, 2), make."""
-    with without_autocast(patches):
-        rows = _interpolation(places[..., 1], size[0], patches.shape[-2]).unsqueeze(-3)
-        columns = _interpolation(places[..., 0], size[1], patches.shape[-1]).unsqueeze(-3)
-        placed = rows @ patches.sigmoid() @ columns.mT
-        depth = -torch.log1p((_LEAST - 1) * placed).sum(-4) - math.log1p(-_LEAST)
-        # The frame is 1 - exp(-depth); this is its logit, of which neither part cancels.
-        return depth + torch.log(-torch.expm1(-depth))
-
-
-def _interpolation(first: torch.Tensor, size: int, patch_size: int) -> torch.Tensor:
-    """How much of each pixel of a patch, whose first one lies at `first` (...), is in each of the frame's: (..., H, P).
-
-    Translation and bilinear interpolation fall apart into rows and columns, so that two small matrices do it.
-    """
-    pixels = torch.arange(size, device=first.device, dtype=first.dtype).unsqueeze(-1)
-    parts = torch.arange(patch_size, device=first.device, dtype=first.dtype)
-    nearness = 1 - (pixels - parts - first[..., None, None]).abs()
-    return torch.maximum(nearness, torch.zeros_like(nearness))  # relu would have no gradient at whole pixels
-
-
-def _check_bias(output_bias: float) -> float:
-    if not math.isfinite(output_bias):
-        raise ValueError(f"output_bias must be a finite number, got {output_bias}; 0 is a gray patch")
-    return output_bias
-
-
-def _check_patch_size(patch_size: int, frame_shape: tuple[int, int, int], num_layers: int) -> int:
-    most, factor = min(frame_shape[1:]), 2**num_layers
-    if check_positive_int("patch_size", patch_size) > most:
-        raise ValueError(
-            f"patch_size must be at most {most}, for patches that lie within frames {frame_shape}, got {patch_size}"
-        )
-    if patch_size % factor:
-        raise ValueError(
-            f"patch_size must be a multiple of {factor}, one doubling for each width, got {patch_size}; "
-            "take fewer widths, or a patch of another size"
-        )
-    return patch_size
+        what, where = split_codes(codes, self.what_dim, self.where_dim, next(self.parameters()))
+        return overlay(self.patches(what), self.places(where), self.frame_shape[1:])

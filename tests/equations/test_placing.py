@@ -8,7 +8,7 @@ from itertools import permutations, product
 import torch
 
 from pyrodis.nn import Glimpses, PartsDecoder, PlacedDecoder
-from pyrodis.nn.placed_decoder import _overlay
+from pyrodis.nn._placing import overlay
 from pyrodis.ops import match_parts
 
 
@@ -22,7 +22,7 @@ def test_jaderberg_placed_decoder_is_a_translated_sampling() -> None:
         theta[:, axis, 2] = (side - 2 * place) / 8 - 1
     grid = torch.nn.functional.affine_grid(theta, [5, 3, *size], align_corners=False)
     sampled = torch.nn.functional.grid_sample(patches.sigmoid(), grid, align_corners=False)
-    frame = _overlay(patches[:, None], places[:, None], size)
+    frame = overlay(patches[:, None], places[:, None], size)
     torch.testing.assert_close(frame.sigmoid(), 1 - (1 - 1e-6) * (1 - (1 - 1e-6) * sampled))
 
 
@@ -66,7 +66,7 @@ def test_eslami_parts_decoder_draws_each_part_from_its_own_code() -> None:
         u = decoder.patch_layers(what[None, 3 * m : 3 * m + 3])[0]
         place = torch.tensor([uniform(where[2 * m]) * (12 - 4), uniform(where[2 * m + 1]) * (10 - 4)]).double()
         torch.testing.assert_close(decoder.places(where)[m], place)
-        alone = _overlay(u[None], place[None], (10, 12))[0].sigmoid()  # 1 - (1 - epsilon)(1 - (1 - epsilon) a)
+        alone = overlay(u[None], place[None], (10, 12))[0].sigmoid()  # 1 - (1 - epsilon)(1 - (1 - epsilon) a)
         dark *= (1 - alone) / (1 - 1e-6)
     frame = decoder(torch.cat([what, where])).sigmoid()
     torch.testing.assert_close(frame[0], 1 - (1 - 1e-6) * dark)

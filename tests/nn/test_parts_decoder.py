@@ -11,7 +11,7 @@ import torch
 
 from pyrodis.infer.describe import build, describe
 from pyrodis.nn import Glimpses, PartsDecoder
-from pyrodis.nn.placed_decoder import _overlay
+from pyrodis.nn._placing import overlay
 
 
 def decoder_of(**rest: Any) -> PartsDecoder:
@@ -81,7 +81,7 @@ def test_is_described_and_built_by_name(module: Any) -> None:
 def test_a_glimpse_at_a_whole_pixel_is_the_patch_that_was_put_there() -> None:
     glimpses = glimpses_of()
     patches = torch.randn(2, 2, 8, 8, dtype=torch.float64)
-    frame = _overlay(patches, torch.tensor([[2.0, 1.0], [11.0, 8.0]]).double(), (16, 20)).sigmoid()
+    frame = overlay(patches, torch.tensor([[2.0, 1.0], [11.0, 8.0]]).double(), (16, 20)).sigmoid()
     found = glimpses_of(shared=False)(frame[None, None], where_at(glimpses, (2, 1), (11, 8)))[0, 0]
     torch.testing.assert_close(found, patches.sigmoid(), rtol=0, atol=1e-5)
 

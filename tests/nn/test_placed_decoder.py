@@ -12,7 +12,7 @@ import torch
 from pyrodis.infer.describe import build, describe
 from pyrodis.models import ConcatenateCodes, NormalPixels, WhatWhereVAE
 from pyrodis.nn import PlacedDecoder
-from pyrodis.nn.placed_decoder import _overlay
+from pyrodis.nn._placing import overlay
 
 EPSILON = 1e-6
 
@@ -45,24 +45,24 @@ def test_at_whole_pixels_patches_are_pasted() -> None:
     empty[0, 0, 0:4, 3:7] = patches[0, 0].sigmoid()
     empty[1, 0, 2:6, 5:9] = patches[1, 0].sigmoid()
     pasted = 1 - (1 - empty).prod(0)
-    frame = _overlay(patches, places, (9, 11)).sigmoid()
+    frame = overlay(patches, places, (9, 11)).sigmoid()
     torch.testing.assert_close(frame, pasted, rtol=0, atol=4 * EPSILON)
     assert float(pasted[0, 3, 6]) not in {0.0, float(patches[0, 0, 3, 3].sigmoid())}, "both patches cover this pixel"
 
 
 def test_a_shift_of_a_place_shifts_the_frame() -> None:
     patches, places = logits(2, 1, 4, 4), at((1.3, 2.6), (3.7, 0.25))
-    frame = _overlay(patches, places, (12, 12))
-    moved = _overlay(patches, places + at((4, 3)), (12, 12))
+    frame = overlay(patches, places, (12, 12))
+    moved = overlay(patches, places + at((4, 3)), (12, 12))
     torch.testing.assert_close(moved, frame.roll((3, 4), (-2, -1)))
 
 
 def test_patches_change_places_together() -> None:
     patches, places = logits(6, 3, 2, 4, 4), 8 * torch.rand(6, 3, 2, dtype=torch.float64)
     order = [2, 0, 1]
-    frames = _overlay(patches, places, (12, 12))
-    torch.testing.assert_close(_overlay(patches[:, order], places[:, order], (12, 12)), frames)
-    assert not torch.allclose(_overlay(patches[:, order], places, (12, 12)), frames)
+    frames = overlay(patches, places, (12, 12))
+    torch.testing.assert_close(overlay(patches[:, order], places[:, order], (12, 12)), frames)
+    assert not torch.allclose(overlay(patches[:, order], places, (12, 12)), frames)
 
 
 def test_places_lie_in_the_frame_and_are_told_by_where_alone() -> None:
@@ -90,7 +90,7 @@ def test_logits_stay_finite_and_exact(level: float) -> None:
     found = []
     for kind in (torch.float32, torch.float64):
         u, p = patches.to(kind).requires_grad_(), places.to(kind).requires_grad_()
-        frame = _overlay(u, p, (12, 12))
+        frame = overlay(u, p, (12, 12))
         slopes = torch.autograd.grad(frame.sum(), (u, p))
         assert all(bool(slope.isfinite().all()) for slope in slopes)
         found.append(frame.detach().double())
@@ -103,7 +103,7 @@ def test_logits_stay_finite_and_exact(level: float) -> None:
 def test_cross_entropy_pulls_at_empty_and_at_full_patches(level: float) -> None:
     """Nothing is flat where a patch is wrong and sure: at the logit itself the slope is 1."""
     patches = torch.full((1, 1, 4, 4), level, requires_grad=True)
-    frame = _overlay(patches, torch.tensor([[2.0, 3.0]]), (12, 12))
+    frame = overlay(patches, torch.tensor([[2.0, 3.0]]), (12, 12))
     target = torch.zeros(1, 12, 12)
     target[:, 3:7, 2:6] = float(level < 0)
     torch.nn.functional.binary_cross_entropy_with_logits(frame, target, reduction="sum").backward()
@@ -116,19 +116,19 @@ def test_places_follow_their_gradient(start: tuple[float, float]) -> None:
     """Also from whole pixels, where the interpolation has a kink."""
     ramp = torch.arange(6.0).add(1)
     patch = -((ramp - 3.5).square()[:, None] + (ramp - 3.5).square())[None, None]
-    target = _overlay(patch, torch.tensor([[4.6, 1.8]]), (12, 12)).sigmoid()
+    target = overlay(patch, torch.tensor([[4.6, 1.8]]), (12, 12)).sigmoid()
     places = torch.tensor([start], requires_grad=True)
     optimizer = torch.optim.Adam([places], lr=0.1)
     for _ in range(150):
         optimizer.zero_grad()
-        (_overlay(patch, places, (12, 12)).sigmoid() - target).square().sum().backward()
+        (overlay(patch, places, (12, 12)).sigmoid() - target).square().sum().backward()
         optimizer.step()
     torch.testing.assert_close(places.detach(), torch.tensor([[4.6, 1.8]]), rtol=0, atol=0.05)
 
 
 def test_gradients_are_those_of_the_formula() -> None:
     patches, places = logits(2, 2, 4, 4).requires_grad_(), at((1.3, 2.6), (3.7, 0.25)).requires_grad_()
-    assert torch.autograd.gradcheck(lambda u, p: _overlay(u, p, (9, 8)), (patches, places))
+    assert torch.autograd.gradcheck(lambda u, p: overlay(u, p, (9, 8)), (patches, places))
 
 
 def test_output_starts_dark_and_trains_every_parameter() -> None:

@@ -436,6 +436,11 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "per_frame": (lambda: PatchShuffle(2, per_frame=1), TypeError, "per_frame must be True or False, got 1"),
     "seed": (lambda: SingleFrame(-1), ValueError, "seed must be a whole number of 0 or more and below 2**63, got -1"),
     "large seed": (lambda: SingleFrame(2**64), ValueError, "and below 2**63, got 18446744073709551616"),
+    "no frames": (
+        lambda: Motion()(torch.zeros(2, 0, 3, 4, 4)),
+        ValueError,
+        "none of the last four 0, got (2, 0,",
+    ),
     "no seed": (lambda: FrameShuffle(None), TypeError, "seed must be a whole number of 0 or more, got None"),
     "one gamma": (lambda: RandomGray(2.0), TypeError, "gamma must be two numbers, the least and the largest"),
     "gamma of 0": (lambda: RandomGray((0.0, 1.0)), ValueError, "gamma must be a finite number above 0, got 0.0"),
