@@ -40,6 +40,7 @@ SCRIPTS = {
     "compare_guides.py": "structured-rotation",
     "parallel_vae_digits.py": ".",
     "parallel_vae_scenes.py": ".",
+    "unsupervised_objects.py": ".",
     "what_where_digits.py": "cure",
 }
 

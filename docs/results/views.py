@@ -1,6 +1,6 @@
 """Which view hides which factor: trains what is missing, stores every finished row, prints the table.
 
-    python docs/results/views.py [--data procedural] [--data-root DIR] [--rows NAME ...] [--table-only]
+    python docs/results/views.py [--data procedural] [--data-root DIR] [--rows NAME ...] [--table-only] [--write]
 
 A row is two classifiers of clips, trained with labels on what one view shows of some characters and scored on
 characters that they have not seen: the network that also judges results, which knows places, and the same with an
@@ -10,16 +10,14 @@ a label. Views draw anew for every clip, in training and in the test. Every row 
 read badly is hard to read through that view, if not hidden.
 
 A row is stored as JSON beside this script once it has finished, and never measured again; stopped, the script goes on
-with the first row that is missing.
+with the first row that is missing. --write puts the table between the markers <!-- results:views --> and
+<!-- /results --> of docs/concepts/views.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -27,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from shared_results import commit, machine, write_blocks
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -37,6 +36,8 @@ from pyrodis.nn import (
     Downsample,
     FrameShuffle,
     GaussianBlur,
+    MedianFrame,
+    Motion,
     PatchEncoder,
     PatchShuffle,
     RandomCrop,
@@ -49,7 +50,7 @@ from pyrodis.nn import (
 )
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
+PAGE = HERE.parents[1] / "docs" / "concepts" / "views.md"
 
 # Name of a row -> what the table calls it, and the view.
 ROWS: dict[str, tuple[str, nn.Module]] = {
@@ -78,6 +79,8 @@ ROWS: dict[str, tuple[str, nn.Module]] = {
     "silhouette": ("`Silhouette()`", Silhouette()),
     "shift": ("`RandomShift(16)`", RandomShift(16)),
     "crop": ("`RandomCrop(16)`", RandomCrop(16)),
+    "median": ("`MedianFrame()`", MedianFrame()),
+    "motion": ("`Motion()`", Motion()),
 }
 READERS = ("places", "patches")
 FACTORS = ("action", "skin", "bottom", "top", "hair")
@@ -88,11 +91,6 @@ SMOKE = {"num_train": 36, "num_test": 36, "num_epochs": 1, "batch_size": 18, "se
 
 def path_of(row: str, data: str, folder: Path = HERE) -> Path:
     return folder / f"views-{'' if data == 'sprites' else data + '-'}{row}.json"
-
-
-def commit() -> str:
-    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
-    return head.stdout.strip()
 
 
 def load_data(options: argparse.Namespace, settings: dict[str, int]) -> tuple[ClipSubset, ClipSubset]:
@@ -153,7 +151,7 @@ def measure(row: str, train: ClipSubset, test: ClipSubset, settings: dict[str, i
         "data": test.name,
         "settings": settings,
         "measured_at": commit(),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+        "machine": machine(),
         "seconds": round(time.perf_counter() - start, 1),
         "scores": scores,
     }
@@ -184,12 +182,21 @@ def summary(result: dict[str, Any]) -> str:
     )
 
 
+def page_table(results: dict[str, dict[str, Any] | None]) -> str:
+    """The table, how it was measured, and which rows are missing."""
+    finished = [result for result in results.values() if result is not None]
+    parts = [table(results), *([summary(finished[0])] if finished else [])]
+    missing = [ROWS[row][0] for row, result in results.items() if result is None]
+    return "\n\n".join([*parts, *([f"Not finished: {'; '.join(missing)}."] if missing else [])])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", choices=("sprites", "procedural"), default="sprites", help="default: sprites")
     parser.add_argument("--data-root", help="folder of the Sprites sheets (default: as the example)")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="NAME", help="default: all")
     parser.add_argument("--table-only", action="store_true", help="train nothing, print what is finished")
+    parser.add_argument("--write", action="store_true", help="write the table of all rows into docs/concepts/views.md")
     parser.add_argument("--smoke-test", action="store_true", help="a few clips, stored nowhere")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -205,6 +212,12 @@ def main() -> None:
                 partial.write_text(json.dumps(result, indent=1) + "\n")
                 partial.replace(paths[row])  # whole or not at all
         results = {row: json.loads(path.read_text()) if path.exists() else None for row, path in paths.items()}
+    if options.write:
+        paths = {row: path_of(row, options.data) for row in ROWS}
+        stored = {row: json.loads(path.read_text()) if path.exists() else None for row, path in paths.items()}
+        PAGE.write_text(
+            write_blocks(PAGE.read_text(encoding="utf8"), {"views": lambda: page_table(stored)}), encoding="utf8"
+        )
     print(f"\n{table(results)}\n")
     finished = [result for result in results.values() if result is not None]
     if finished:

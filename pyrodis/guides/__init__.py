@@ -11,6 +11,7 @@ from pyrodis.guides.inertial_guide import InertialGuide
 from pyrodis.guides.information_guide import InformationGuide
 from pyrodis.guides.mean_field_guide import MeanFieldGuide
 from pyrodis.guides.parallel_guide import ParallelGuide
+from pyrodis.guides.residual_guide import ResidualGuide
 from pyrodis.guides.smoothing_guide import SmoothingGuide
 from pyrodis.guides.structured_guide import StructuredGuide
 from pyrodis.guides.transitions import BasisTransition, DenseTransition, DiagonalTransition, RotationTransition
@@ -34,6 +35,7 @@ __all__ = [
     "InformationGuide",
     "MeanFieldGuide",
     "ParallelGuide",
+    "ResidualGuide",
     "RotationTransition",
     "SmoothingGuide",
     "StructuredGuide",

@@ -20,6 +20,7 @@ from pyrodis.nn.recurrent import BidirectionalLSTM, MeanReader, RecurrentTransit
 from pyrodis.nn.strided import StridedDecoder, StridedEncoder
 from pyrodis.nn.subtract_mean import SubtractMean
 from pyrodis.nn.views import PatchShuffle, RandomCrop, RandomShift
+from pyrodis.nn.windows import UniformDecoder, WindowDecoder, WindowEncoder
 
 __all__ = [
     "BidirectionalLSTM",
@@ -63,6 +64,9 @@ __all__ = [
     "StridedEncoder",
     "SubsetFrames",
     "SubtractMean",
+    "UniformDecoder",
     "UpsampleDecoder",
+    "WindowDecoder",
+    "WindowEncoder",
     "visible_frames",
 ]

@@ -1,0 +1,113 @@
+"""The guide of VAEs that look one after the other: what it declares, objects it tells apart, saving, bad input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import pyrodis
+from pyrodis.guides import ResidualGuide
+from pyrodis.infer import FitSettings, component_kl, measure_factorization
+from pyrodis.models import MixturePixels, ParallelVAE
+from pyrodis.nn import LocScale, StridedEncoder, UniformDecoder, WindowDecoder, WindowEncoder
+
+SHAPE, CODE = (2, 16, 16), 4
+
+
+def make_parts(windows: int = 2) -> tuple[list[nn.Module], list[nn.Module]]:
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = {"patch_size": 8, "widths": (4,), "hidden_dim": 8}
+    decoders = [UniformDecoder(CODE, SHAPE), *(WindowDecoder(CODE, SHAPE, **sizes) for _ in range(windows))]
+    ground = nn.Sequential(StridedEncoder(SHAPE, (2, 2), 4), LocScale(4, CODE, 0.1))
+    return decoders, [ground, *(WindowEncoder(CODE, SHAPE, **sizes) for _ in range(windows))]
+
+
+def make_pair(windows: int = 2) -> tuple[ParallelVAE, ResidualGuide]:
+    decoders, encoders = make_parts(windows)
+    return ParallelVAE(decoders, MixturePixels(0.1), CODE), ResidualGuide(decoders, encoders, CODE)
+
+
+class Spots(torch.utils.data.Dataset[dict[str, torch.Tensor]]):
+    """Two squares of 4 pixels a side on a dark ground, apart from each other."""
+
+    name, num_frames, frame_shape, checksum = "spots", 1, (1, 16, 16), "none"
+
+    def __init__(self, num: int) -> None:
+        generator = torch.Generator().manual_seed(num)
+        self.places = torch.randint(0, 4, (num, 2), generator=generator)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        x, (left, right) = torch.full((1, 1, 16, 16), 0.1), self.places[index].tolist()
+        x[..., 2 + left : 6 + left, 2:6] = 0.9
+        x[..., 2 + right : 6 + right, 10:14] = 0.6
+        return {"x": x}
+
+
+def test_codes_are_independent_given_the_image() -> None:
+    _, guide = make_pair()
+    guide = guide.double()
+    x = torch.rand(1, 1, 1, 16, 16, dtype=torch.float64)
+    assert guide.factorization() == {"z^1": ("x_1",), "z^2": ("x_1",), "z^3": ("x_1",)}
+    assert measure_factorization(guide, x) == guide.factorization()
+    with pytest.raises(ValueError, match="num_frames must be 1, since ResidualGuide reads images, got 3"):
+        guide.factorization(3)
+
+
+def test_a_short_training_finds_both_squares_and_is_loaded_whole(tmp_path: Path) -> None:
+    model, guide = make_pair()
+    settings = FitSettings(num_epochs=30, batch_size=16, learning_rate=0.01, warmup_steps=0, device="cpu")
+    pyrodis.fit(model, guide, Spots(128), settings=settings, output=tmp_path / "run")
+    x = torch.stack([Spots(7)[i]["x"] for i in range(7)])
+    model, guide = model.eval(), guide.eval()
+    assert all(ours is theirs for ours, theirs in zip(model.decoders, guide.decoders))
+    codes = pyrodis.encode(guide, x)
+    with torch.no_grad():
+        masks = model.likelihood(*model._decode(codes["z"])).masks
+    first, second = ((masks * (x[:, 0] == value)).sum((2, 3))[:, 1:].argmax(1) for value in (0.9, 0.6))
+    assert bool((first != second).all())
+    again = pyrodis.load(tmp_path / "run")
+    torch.testing.assert_close(pyrodis.encode(again[1], x)["z"], codes["z"])
+    torch.testing.assert_close(component_kl(*again, x), component_kl(model, guide, x))
+
+
+def test_no_gradient_goes_through_what_is_unexplained() -> None:
+    _, guide = make_pair()
+    output = guide(torch.rand(2, 1, 1, 16, 16))
+    assert not output["unexplained"].requires_grad
+    output["kl"].sum().backward()
+    assert all(p.grad is None for p in guide.decoders.parameters())
+    assert all(p.grad is not None for p in guide.encoders[1].parameters())
+
+
+def test_bad_parts_are_refused() -> None:
+    decoders, encoders = make_parts()
+    with pytest.raises(ValueError, match="encoders must be as many as decoders, 3, got 2; pass one for each"):
+        ResidualGuide(decoders, encoders[:2], CODE)
+    with pytest.raises(ValueError, match="decoders must be at least 2, a ground and one VAE"):
+        ResidualGuide(decoders[:1], encoders[:1], CODE)
+    with pytest.raises(ValueError, match=r"encoders\[2\] is the same module as encoders\[1\]"):
+        ResidualGuide(decoders, [encoders[0], encoders[1], encoders[1]], CODE)
+    with pytest.raises(TypeError, match="decoders must be a list of modules"):
+        ResidualGuide(decoders[0], encoders, CODE)  # type: ignore[arg-type]
+
+
+def test_encoders_and_images_of_another_size_are_refused() -> None:
+    decoders, encoders = make_parts()
+    x = torch.rand(2, 1, 1, 16, 16)
+    with pytest.raises(ValueError, match=r"encoders\[0\] must give loc and scale of latent_dim = 3, got 4"):
+        ResidualGuide(decoders, encoders, 3)(x)
+    bare = [encoders[0][0], *encoders[1:]]  # type: ignore[index]
+    with pytest.raises(ValueError, match=r"encoders\[0\] must give loc and scale, got Tensor; put a pyrodis.nn.LocSc"):
+        ResidualGuide(decoders, bare, CODE)(x)
+    other = [UniformDecoder(CODE, (4, 16, 16)), *decoders[1:]]
+    with pytest.raises(ValueError, match=r"decoders\[0\] must give images and a confidence of shape \(2, 16, 16\)"):
+        ResidualGuide(other, encoders, CODE)(x)
+    with pytest.raises(ValueError, match="frame"):
+        ResidualGuide(decoders, encoders, CODE)(torch.rand(2, 3, 1, 16, 16))
