@@ -41,7 +41,8 @@ from pyrodis.plotting import score_table, training_curves
 # What a preset sets; every value can be overridden by its own option.
 SHARED: dict[str, Any] = {
     "window_size": 28,
-    "what_dim": 10,
+    "what_dim": 16,
+    "scale": 0.1,
     "widths": (16, 32),
     "dense_dim": 128,
     "batch_size": 32,
@@ -57,7 +58,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     # No paper has this method.
     "paper": SHARED | {"widths": (32, 64), "dense_dim": 256, "num_train": 40_000, "num_epochs": 16},
 }
-SCALES = {"flat": 0.1, "digits": 0.15, "overlapping": 0.15}  # the smaller, the more a pixel is one VAE's alone
 SMOKE = {"what_dim": 2, "widths": (2, 2), "dense_dim": 8, "num_train": 32, "num_epochs": 1, "batch_size": 16}
 SIZES = {"validation": 500, "test": 1_000}
 SMOKE_SIZES = {"validation": 16, "test": 40}
@@ -73,8 +73,8 @@ def make_parser() -> argparse.ArgumentParser:
         choices=DATA,
         default="flat",
         help="flat: two to four colored shapes on gray, drawn by pyrodis; digits: two of the digits 0 to 3, side by "
-        "side; overlapping: some of them anywhere on a larger canvas; digits are MNIST's where found, else, after saying "
-        "so, small ones that need no file (default: flat)",
+        "side; overlapping: some of them anywhere on a larger canvas; digits are MNIST's where found, else, after "
+        "saying so, small ones that need no file (default: flat)",
     )
     option = parser.add_argument_group("model (defaults are those of --preset default)").add_argument
     option("--num-windows", type=int, metavar="M", help="VAEs beside that of the ground (default: most objects)")
@@ -82,7 +82,11 @@ def make_parser() -> argparse.ArgumentParser:
     option("--what-dim", type=int, help=f"size of a code beside its place (default: {preset['what_dim']})")
     option("--widths", type=int, nargs="+", help="channels of the encoders' layers (default: 16 32)")
     option("--dense-dim", type=int, help=f"size of the dense layers (default: {preset['dense_dim']})")
-    option("--scale", type=float, help="deviation of a pixel (default: 0.1 of flat, 0.15 of digits)")
+    option(
+        "--scale",
+        type=float,
+        help=f"deviation of a pixel; the smaller, the more it is one VAE's alone (default: {preset['scale']})",
+    )
     option = parser.add_argument_group("training (defaults are those of --preset default)").add_argument
     option("--num-train", type=int, help=f"images (default: {preset['num_train']:,})")
     option("--num-epochs", type=int, help=f"passes over them (default: {preset['num_epochs']})")
@@ -94,7 +98,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def apply_preset(options: argparse.Namespace) -> None:
     """Fill the options that were not given with the values of the preset."""
-    preset = PRESETS[options.preset] | {"scale": SCALES[options.data]} | (SMOKE if options.smoke_test else {})
+    preset = PRESETS[options.preset] | (SMOKE if options.smoke_test else {})
     for name, value in preset.items():
         if getattr(options, name) is None:
             setattr(options, name, value)

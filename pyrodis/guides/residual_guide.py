@@ -19,13 +19,15 @@ class ResidualGuide(nn.Module):
 
     $$q(z_{1:K} \mid x) = \prod_{k=1}^{K} \mathcal N\bigl(z_k; \mathrm{loc}_k(x, u_k), \operatorname{diag}
     \mathrm{scale}_k(x, u_k)^2\bigr), \qquad
-    u_k = \frac{e^{c_1}}{\sum_{j < k} e^{c_j}}\, \frac{1}{C} \lVert x - h_1 \rVert_1, \qquad
+    u_k = \frac{e^{c_1}}{\sum_{j < k} e^{c_j}}\, \frac{1}{C} \lVert x - h_1 \rVert_1 \prod_{1 < j < k} (1 - v_j), \qquad
     (h_j, c_j) = \mathrm{decoder}_j(\mathrm{loc}_j)$$
 
     The first component is the ground. u_k says of every pixel how far it is from the ground and still the ground's,
     were there no VAEs but those before k; u_1 is 0. What the VAEs before k claim is thereby taken out of what VAE k
-    looks at, so that each finds another object, which is what the stages of `fit_stages` are for. The codes are
-    independent given the image: u is made of posterior means. No gradient goes through u.
+    looks at, so that each finds another object, which is what the stages of `fit_stages` are for. Nor does it look at
+    the very place v_j where another has been, `decoder_j.visited(loc_j)` if the decoder has that, whether or not it
+    found something: else two VAEs could look at the same object, and the one that draws it worse would never learn.
+    The codes are independent given the image: u is made of posterior means. No gradient goes through u.
 
     The decoders are those of the model, the very same modules, and train with it. A run stores them with both programs;
     loaded, guide and model have equal decoders but no longer the same: pass `model.decoders` to a new guide and load
@@ -51,7 +53,8 @@ class ResidualGuide(nn.Module):
 
     Source:
         Ours. The scope that later components see is that of Burgess et al., MONet (2019); there a network learns it,
-        here it is what the decoders draw.
+        here it is what the decoders draw. That attention does not return to where it was is an old idea of models of
+        vision: Koch and Ullman, Shifts in selective visual attention (1985).
 
     Example:
         >>> from pyrodis.nn import UniformDecoder, WindowDecoder, LocScale, StridedEncoder, WindowEncoder
@@ -114,11 +117,15 @@ class ResidualGuide(nn.Module):
         image = x[:, 0]
         unexplained = [torch.zeros_like(image[:, :1])]
         found, drawn = [], []
+        new = torch.ones_like(unexplained[0])
         for k, encoder in enumerate(self.encoders):
             found.append(self._parameters_of(k, encoder(torch.cat([image, unexplained[k]], 1))))
             if k + 1 < len(self.encoders):
                 drawn.append(self._draw(k, found[k][0], image))
-                unexplained.append(_unexplained(image, drawn))
+                visited = getattr(self.decoders[k], "visited", None)
+                if visited is not None:
+                    new = new * (1 - visited(found[k][0].detach()).unsqueeze(1).to(image))
+                unexplained.append(new * _unexplained(image, drawn))
         loc, scale = (torch.stack(parts) for parts in zip(*found))
         with pyro.plate("components", len(self.encoders), dim=-2), pyro.plate("data", x.shape[0], dim=-1):
             z = pyro.sample("z", Normal(loc, scale, validate_args=False).to_event(1))

@@ -150,6 +150,23 @@ class WindowDecoder(nn.Module):
         """
         return places_of(codes[..., -2:], 1, self.room)[..., 0, :]
 
+    def visited(self, codes: torch.Tensor) -> torch.Tensor:
+        """Return where the window has been: a Gaussian of P / 6 pixels around its middle, at most 1.
+
+        Args:
+            codes: Tensor of shape (..., D).
+
+        Returns:
+            Tensor of shape (..., H, W), in full precision.
+        """
+        with without_autocast(codes):
+            middle = self.place(codes) + (self.patch_size - 1) / 2
+            x, y = (
+                torch.arange(side, device=middle.device, dtype=middle.dtype) - middle[..., axis, None]
+                for axis, side in enumerate(self.frame_shape[:0:-1])
+            )
+            return (-(y.unsqueeze(-1) ** 2 + x.unsqueeze(-2) ** 2) / (2 * (self.patch_size / 6) ** 2)).exp()
+
     def forward(self, codes: torch.Tensor) -> torch.Tensor:
         """Return logits and confidence for codes.
 

@@ -117,14 +117,19 @@ def test_residual_guide_looks_at_what_is_the_grounds_and_unlike_it() -> None:
     model, guide = make_pair()
     x = torch.rand(3, 1, 2, 10, 12).double()
     found = guide(x)
-    unexplained, drawn, kl = [torch.zeros(3, 10, 12).double()], [], []
+    unexplained, drawn, kl, new = [torch.zeros(3, 10, 12).double()], [], [], torch.ones(3, 10, 12).double()
+    rows, columns = torch.meshgrid(torch.arange(10.0).double(), torch.arange(12.0).double(), indexing="ij")
     for k, encoder in enumerate(guide.encoders):
         loc, scale = encoder(torch.cat([x[:, 0], unexplained[k][:, None]], 1))
         kl.append((-scale.log() + (scale**2 + loc**2) / 2 - 0.5).sum(-1))
         drawn.append(model.decoders[k](loc))
         share = drawn[0][:, -1].exp() / sum(output[:, -1].exp() for output in drawn)
         ground = 1 / (1 + (-drawn[0][:, :-1]).exp())
-        unexplained.append(share * (x[:, 0] - ground).abs().mean(1))
+        for b in range(3) if k else ():
+            left, top = distribution(loc[b, 3]) * (12 - SIZE), distribution(loc[b, 4]) * (10 - SIZE)
+            square = (columns - left - 1.5) ** 2 + (rows - top - 1.5) ** 2
+            new[b] *= 1 - (-square / (2 * (SIZE / 6) ** 2)).exp()
+        unexplained.append(new * share * (x[:, 0] - ground).abs().mean(1))
     torch.testing.assert_close(found["unexplained"], torch.stack(unexplained[:-1], 1))
     torch.testing.assert_close(found["kl"], torch.stack(kl, 1))
     # What the first window claims, the second one looks at less.

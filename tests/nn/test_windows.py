@@ -54,6 +54,7 @@ def test_a_window_makes_no_claim_outside_of_it() -> None:
     assert float(output[2][~outside].min()) > -9
 
 
+@torch.no_grad()
 def test_what_is_read_comes_back_at_its_place() -> None:
     encoder, decoder = encoder_of(), decoder_of()
     loc, _ = encoder(spot((6, 5), (15, 11), (10, 8)))
