@@ -358,6 +358,7 @@ FREE_SCORES = {
     "foreground ARI": "foreground_ari",
     "untrained": "untrained/foreground_ari",
     "gain": "gain",
+    "of types": "foreground_ari/types",
     "right owner, after matching": "owner",
 }
 SINGLE_SCORES = {"error a pixel": "mse", "on objects": "part/mse/foreground", "on background": "part/mse/background"}
@@ -411,7 +412,7 @@ def unsupervised_table() -> str:
     """The trainings without stages, and a published one beside them."""
     found = table(list(UNSUPERVISED), "images", FREE_SCORES)
     head, _, rest = found.partition("\n\n")
-    published = line("MONet on Multi-dSprites, as published", "", f"{MONET:.3f}", "", "", "", "")
+    published = line("MONet on Multi-dSprites, as published", "", f"{MONET:.3f}", "", "", "", "", "")
     return "\n\n".join(filter(None, [f"{head}\n{published}", rest]))
 
 
@@ -487,6 +488,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "parallel-singles": single_table,
     "parallel-ladder": ladder_table,
     "parallel-scenes": scene_table,
+    "parallel-window-figures": lambda: figure_list([name for name in UNSUPERVISED if name.startswith("windows")]),
     "parallel-digit-figures": lambda: figure_list(list(DIGITS)),
     "parallel-scene-figures": lambda: figure_list([*SCENES, *SINGLES, *(f"ladder-{name}" for name in LADDER)]),
 }
