@@ -86,7 +86,7 @@ LESS = {
     ),
     "4-mnist-vector": Experiment(
         "four digits, a code of one vector",
-        (DIGITS_SCRIPT, *FOUR, "--decoder", "strided", "--widths", "16", "32"),
+        (DIGITS_SCRIPT, *FOUR, "--decoder", "strided", "--widths", "16", "32", "--single"),
         range(1),
     ),
 }
