@@ -28,7 +28,7 @@ from torch import nn
 import pyrodis
 from pyrodis import metrics
 from pyrodis.guides import DeltaGuide, MeanFieldGuide
-from pyrodis.infer import FitSettings, LinearPrediction, add_guide_penalty, fit_supervised
+from pyrodis.infer import FitSettings, LinearPrediction, add_guide_penalty, first_process, fit_supervised
 from pyrodis.metrics import Score
 from pyrodis.models import BetaVAE, NormalPixels, StandardPrior
 from pyrodis.options import add_shared_options, run_script
@@ -491,12 +491,16 @@ def main(options: argparse.Namespace) -> None:
     for setting in settings:
         run = output / setting.name
         model, guide, history, alpha = train(options, setting, data)
+        if not first_process():
+            continue  # to the next training
         if not (run / "metrics.json").exists():
             evaluate(run, setting, model, guide, history, alpha, data["test"])
         results[setting] = circle.read_scores(run)
         shown[setting.name] = circle.reconstruct_stills(model, guide, frames, 1)
         live, minutes = results[setting]["active_units"].value, sum(history.column("seconds")) / 60
         print(f"{setting.name}: trained in {minutes:.1f} minutes, {live:g} of {options.latent_dim} latents live")
+    if not first_process():
+        return
     scores = {f"{setting.name}/{name}": score for setting, found in results.items() for name, score in found.items()}
     if options.supervised:
         controls = run_controls(options, data)

@@ -36,7 +36,7 @@ from pyrodis.guides import (
     SmoothingGuide,
     StructuredGuide,
 )
-from pyrodis.infer import FitSettings, GuideScores
+from pyrodis.infer import FitSettings, GuideScores, first_process
 from pyrodis.metrics import Score, mean_score
 from pyrodis.models import BetaVAE, DynamicsPrior, LinearGaussianDynamics, NormalPixels
 from pyrodis.options import add_shared_options, run_script
@@ -402,12 +402,16 @@ def main(options: argparse.Namespace) -> None:
     done: dict[str, dict[str, Score]] = {}
     for name, pair in pairs.items():
         fit(options, name, pair, data)
+        if not first_process():
+            continue  # to the next training
         rows += pyrodis.compare_guides({name: pair}, x, num_samples=options.num_samples, batch_size=16)
         done[name] = bound_scores(rows[-1], rows[0])
         if isinstance(pair[0], LinearGaussianDynamics):
             done[name] |= exact_scores(pair[0], rows[-1], x)
         draw_reconstruction(output / name / "figures", pair, x)
         print(guide_table(rows[-1:]))
+    if not first_process():
+        return
     for name, score in time_steps(pairs, x[: options.batch_size], 3 if options.smoke_test else 10).items():
         done[name]["seconds_a_step"] = score
         circle.write_scores(output / name, done[name])

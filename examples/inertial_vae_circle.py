@@ -24,7 +24,7 @@ import pyrodis
 from pyrodis import metrics
 from pyrodis.datasets import render_circle
 from pyrodis.guides import InertialGuide
-from pyrodis.infer import FitSettings
+from pyrodis.infer import FitSettings, first_process
 from pyrodis.metrics import Score, mean_score
 from pyrodis.models import DelayedVAE, NormalPixels, StandardPrior
 from pyrodis.options import add_shared_options, run_script
@@ -278,9 +278,13 @@ def main(options: argparse.Namespace) -> None:
     done, frames = {}, {"input": x}
     for gamma, run in runs.items():
         fit(options, pairs[gamma], run, data)
+        if not first_process():
+            continue  # to the next training
         known = circle.read_scores(run) if options.resume else {}
         done[gamma] = known or evaluate(run, *pairs[gamma], data["test"])
         frames[f"gamma {gamma:g}"] = pyrodis.reconstruct(*pairs[gamma], x)
+    if not first_process():
+        return
     circle.write_scores(output, {f"gamma-{g:g}/{name}": s for g, scores in done.items() for name, s in scores.items()})
     draw_sweep(output / "figures", done, frames)
     print(sweep_table(done))

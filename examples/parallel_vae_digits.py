@@ -31,7 +31,7 @@ from pyrodis.datasets import (
     MNISTItems,
 )
 from pyrodis.guides import ParallelGuide
-from pyrodis.infer import History, Stage
+from pyrodis.infer import History, Stage, first_process
 from pyrodis.metrics import Score
 from pyrodis.models import ParallelVAE
 from pyrodis.nn import GridDecoder, GridEncoder, GridLocScale, StridedDecoder, StridedEncoder
@@ -402,12 +402,14 @@ def main(options: argparse.Namespace) -> None:
         staged.say_hours(options, pair, x, num_epochs)
         pair = make_pair(options, options.num_components, options.widths)  # batch normalization has seen images
     history = staged.train(options, pair, stages, data)
+    single = train_single(options, stages, data) if options.single else None
+    if not first_process():
+        return
     print(f"trained {len(stages)} stages on {source.name} in {math.fsum(history.column('seconds')) / 60:.1f} minutes")
     pair = tuple(program.cpu().eval() for program in pair)
     result = evaluate(options, pair, source, names)
-    if options.single:
-        single = tuple(program.cpu().eval() for program in train_single(options, stages, data))
-        result["scores"] |= single_scores(single, result)
+    if single is not None:
+        result["scores"] |= single_scores(tuple(program.cpu().eval() for program in single), result)
     run, compare = Path(options.output), options.num_components == 4 and options.data != "fashion"
     parallel.write_scores(run, result["scores"])
     draw_figures(run / "figures", pair[0], result, history, stages, compare)

@@ -23,7 +23,7 @@ import torch
 from pyrodis import metrics
 from pyrodis.datasets import CLEVRImages, ClipSubset, FlatScenes, KeptClips, Scenes, type_masks
 from pyrodis.guides import ParallelGuide
-from pyrodis.infer import History, Stage, tandem_stages
+from pyrodis.infer import History, Stage, first_process, tandem_stages
 from pyrodis.metrics import Score
 from pyrodis.models import ParallelVAE
 from pyrodis.nn import BroadcastDecoder, GridDecoder, GridEncoder, GridLocScale, StridedDecoder, StridedEncoder
@@ -455,6 +455,8 @@ def main(options: argparse.Namespace) -> None:
         staged.say_hours(options, pair, parallel.read_items(few)["x"], sum(stage.num_epochs for stage in stages))
         pair = make_pair(options)  # batch normalization has seen images
     history = staged.train(options, pair, stages, data)
+    if not first_process():
+        return
     minutes = math.fsum(history.column("seconds")) / 60
     print(f"trained {len(stages)} stages on {options.data} of {', '.join(options.types)} in {minutes:.1f} minutes")
     pair = tuple(program.cpu().eval() for program in pair)

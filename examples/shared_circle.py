@@ -23,6 +23,7 @@ from pyrodis.datasets import (
     published_circle_masks,
     render_circle,
 )
+from pyrodis.infer import first_process
 from pyrodis.metrics import Score
 from pyrodis.nn import BroadcastDecoder, ConvDecoder, ConvEncoder
 
@@ -203,6 +204,8 @@ def read_scores(run: Path) -> dict[str, Score]:
 
 def check_free(runs: Sequence[Path], options: argparse.Namespace) -> None:
     """Refuse a sweep at its start, not in its middle, if a directory that it needs holds a run."""
+    if not first_process():
+        return  # the first may have begun to write
     taken = [run for run in runs if (run / "config.json").exists()]
     if taken and not (options.resume or options.overwrite):
         raise FileExistsError(f"{taken[0]} already holds a run; --resume goes on with it, --overwrite starts again")

@@ -30,7 +30,7 @@ from pyrodis.guides import (
     SmoothingGuide,
     StructuredGuide,
 )
-from pyrodis.infer import FitSettings, LinearPrediction, TotalCorrelation, add_guide_penalty
+from pyrodis.infer import FitSettings, LinearPrediction, TotalCorrelation, add_guide_penalty, first_process
 from pyrodis.metrics import Score
 from pyrodis.models import (
     BetaVAE,
@@ -340,9 +340,13 @@ def main(options: argparse.Namespace) -> None:
     output, done = Path(options.output), {}
     for method in options.methods:
         model, guide = fit(options, method, data)
+        if not first_process():
+            continue  # to the next training
         done[method] = evaluate(output / method, model, guide, data["test"])
         shown = ("mig", "dci", "active", "group", "prior_eigenvalue", "published_mse")
         print(score_table({name: score for name, score in done[method].items() if name.startswith(shown)}))
+    if not first_process():
+        return
     draw_eigenvalues(output, done)
     print(f"every method has its run in {output}; load one with pyrodis.load({str(output / options.methods[0])!r})")
 

@@ -32,7 +32,7 @@ from pyrodis.datasets import (
     type_masks,
 )
 from pyrodis.guides import ResidualGuide
-from pyrodis.infer import FitSettings, History
+from pyrodis.infer import FitSettings, History, first_process
 from pyrodis.models import MixturePixels, ParallelVAE
 from pyrodis.nn import LocScale, StridedEncoder, UniformDecoder, WindowDecoder, WindowEncoder
 from pyrodis.options import add_shared_options, run_script
@@ -213,6 +213,8 @@ def main(options: argparse.Namespace) -> None:
         overwrite=options.overwrite,
         description={"preset": "smoke test" if options.smoke_test else options.preset},
     )
+    if not first_process():
+        return
     print(f"trained on {data['train'].name} in {math.fsum(history.column('seconds')) / 60:.1f} minutes")
     pair = tuple(program.cpu().eval() for program in pair)
     result = evaluate(options, pair, data["test"])

@@ -24,7 +24,7 @@ from torch import nn
 import pyrodis
 from pyrodis.datasets import ItemSource
 from pyrodis.guides import DeltaWhatWhereGuide, WhatThenWhereGuide, WhatWhereGuide, WhereThenWhatGuide
-from pyrodis.infer import FitSettings, History, SameClip, score_shown_frames
+from pyrodis.infer import FitSettings, History, SameClip, first_process, score_shown_frames
 from pyrodis.metrics import Score
 from pyrodis.models import AddCodes, ConcatenateCodes, NormalPixels, WhatWhereVAE
 from pyrodis.nn import (
@@ -635,10 +635,14 @@ def main(options: argparse.Namespace) -> None:
     results: dict[Setting, dict[str, Score]] = {}
     for setting in settings:
         trained[setting] = train(options, setting, source)
+        if not first_process():
+            continue  # to the next training
         results[setting] = circle.read_scores(output / setting.name)
         if not results[setting]:
             judge = judge or ww.load_judge(options, source, test)[0]
             results[setting] = score(options, setting, trained[setting], judge, test)
+    if not first_process():
+        return
     merged = {f"{setting.name}/{name}": value for setting, found in results.items() for name, value in found.items()}
     circle.write_scores(output, merged)
     draw_sweep(options, trained, results, test)

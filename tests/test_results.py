@@ -255,3 +255,23 @@ def test_a_row_of_parallel_vaes_is_stored_with_its_figure_and_minutes(
     with Image.open(tmp_path / "parallel_vae-5-mnist.png") as figure:
         assert figure.convert("RGB").getpixel((0, 0)) == (0, 0, 255)
     assert parallel.figure_list(["5-mnist", "2-mnist"]).endswith("\n\nNot drawn yet: 2-mnist.")
+
+
+def test_goals_on_sprites_are_read_off_the_scores(results: ModuleType) -> None:
+    scores = {f"reconstruction/{factor}": {"value": 0.9} for factor in results.FACTORS}
+    scores["reconstruction/skin"] = {"value": 0.7}
+    scores |= {f"static_sampled/{name}": {"value": 0.5, "chance": 0.5} for name in results.FACTORS}
+    scores["static_sampled/hair"] = {"value": 0.44, "chance": 0.5}
+    scores["static_sampled/action"] = {"value": 1.0, "chance": 0.1}  # to be kept, so no distance from chance
+    scores |= {"dynamic_sampled/action": {"value": 0.3, "chance": 0.1}, "inception_score": {"value": 8.5}}
+    result = {"scores": scores, "training_minutes": 12.5}
+    names = (
+        "worst",
+        "off/static_sampled",
+        "off/dynamic_sampled",
+        "static_sampled/action",
+        "inception_score",
+        "minutes",
+    )
+    found = [results.goal_score(result, name) for name in names]
+    assert found == pytest.approx([70.0, 6.0, 20.0, 100.0, 8.5, 12.5])

@@ -263,6 +263,55 @@ def compact_cells(results: list[dict[str, Any]]) -> list[str]:
     return [*cells, f"{mean(results, 'inception_score'):.3f}", f"{mean(results, 'elbo'):.0f}"]
 
 
+# What was to be reached by a preset: in words, and what is enough of the default and of the best.
+GOALS = (
+    ("reconstruction: the worst of five factors", "worst", "at least 97", "at least 99.5"),
+    ("f drawn: action kept", "static_sampled/action", "at least 99.5", "at least 99.995"),
+    ("f drawn: attributes, farthest from chance", "off/static_sampled", "at most 3 points", "at most 3 points"),
+    ("z drawn: mean of the attributes", "dynamic_sampled/attributes", "at least 93", "at least 99"),
+    ("z drawn: action, from chance", "off/dynamic_sampled", "at most 3 points", "at most 3 points"),
+    ("f of another clip: action", "static_swapped/action", "at least 99.5", "at least 99.995"),
+    ("f of another clip: attributes of its donor", "static_swapped/attributes", "at least 93", "at least 99"),
+    ("IS, of 9", "inception_score", "at least 8.9", "at least 8.99"),
+    ("H(y given x)", "conditional_entropy", "at most .01", "at most .001"),
+    ("minutes of training", "minutes", "at most 20", "at most 150"),
+)
+
+
+def goal_score(result: dict[str, Any], name: str) -> float:
+    """A number of the table of goals, of one row."""
+    scores = {score: entry["value"] for score, entry in result["scores"].items()}
+    if name == "minutes":
+        return float(result["training_minutes"])
+    if name in ("inception_score", "conditional_entropy"):
+        return float(scores[name])
+    if name == "worst":
+        return 100 * min(scores[f"reconstruction/{factor}"] for factor in FACTORS)
+    if name.startswith("off/"):
+        part = name.removeprefix("off/")
+        factors = FACTORS[:1] if part == "dynamic_sampled" else FACTORS[1:]
+        chances = {factor: result["scores"][f"{part}/{factor}"]["chance"] for factor in factors}
+        return 100 * max(abs(scores[f"{part}/{factor}"] - chance) for factor, chance in chances.items())
+    return 100 * float(scores[name])
+
+
+def goal_table() -> str:
+    """What the presets were to reach, and what they did: means over seeds, and the least and the greatest seed."""
+    lines = ["| in per cent | default, to reach | default | best, to reach | best |", "| --- |" + " ---: |" * 4]
+    for words, name, *wanted in GOALS:
+        cells = []
+        for preset in ("default", "best"):
+            found = [goal_score(result, name) for result in stored(preset)]
+            digits = 4 if name == "conditional_entropy" else 3 if name == "inception_score" else 1
+            if name.endswith("/action") and not name.startswith("off"):
+                digits = 2
+            text = f"{sum(found) / len(found):.{digits}f}" if found else ""
+            spread = f" ({min(found):.{digits}f} to {max(found):.{digits}f})" if len(found) > 1 else ""
+            cells.append(text + spread)
+        lines.append(f"| {words} | {wanted[0]} | {cells[0]} | {wanted[1]} | {cells[1]} |")
+    return "\n".join(lines) + f"\n\nDefault: {seeds('default')}; best: {seeds('best')}."
+
+
 COMPACT = (
     "reconstruction: attributes | its worst factor | swap of f: action | swap of f: attributes of the donor | "
     "f drawn: action | f drawn: attributes [16.7] | z drawn: attributes | z drawn: action [11.1] | IS | ELBO"
@@ -327,6 +376,7 @@ def hidden_rows() -> str:
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
+    "goals": goal_table,
     "main": lambda: full_tables(["default", "best", "plain"]),
     "more": lambda: full_tables(["held-out", "procedural"]),
     "short": short_table,

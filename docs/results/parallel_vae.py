@@ -240,14 +240,15 @@ def minutes_of(run: Path) -> float:
 
 
 def keep_figure(row: str, run: Path) -> None:
-    """Keep the figure of masks and images of a first seed, in 64 colors."""
+    """Keep the figure of masks and images of a first seed, in 64 grays or 256 colors."""
     from PIL import Image
 
     name, _, seed = row.rpartition("-seed")
     shown = run / "figures" / ("unseen.png" if name.startswith("5-mnist") else "components.png")
     if seed == "0" and shown.exists():
         with Image.open(shown) as figure:
-            figure.convert("RGB").quantize(64).save(figure_of(name), optimize=True)
+            colors = 256 if "flat" in name or "scenes" in name else 64
+            figure.convert("RGB").quantize(colors).save(figure_of(name), optimize=True)
 
 
 def figure_of(name: str) -> Path:

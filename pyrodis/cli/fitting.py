@@ -89,6 +89,7 @@ def fit_folder(options: FitOptions) -> None:
         "folder": str(options.folder.absolute()),
         "step": options.cut.step,
     }
+    shown = train if held_out is None else held_out
     history = fit(
         *pair,
         data,
@@ -98,9 +99,10 @@ def fit_folder(options: FitOptions) -> None:
         resume=options.go_on == "resume",
         overwrite=options.go_on == "overwrite",
         description=run_of | {"validation_share": share},
+        preview=lambda *so_far: _preview(options.output, so_far, (train, shown)),
     )
     say(f"trained in {(time.monotonic() - start) / 60:.1f} minutes; drawing and scoring")
-    _finish(options.output, pair, (train, train if held_out is None else held_out), history)
+    _finish(options.output, pair, (train, shown), history)
 
 
 def write_smoke_clips(folder: Path) -> Path:
@@ -161,24 +163,40 @@ def _describe(options: FitOptions, train: Any, held_out: Any | None) -> str:
     return f"{len(train.clips)} clip{'s' * (len(train.clips) > 1)}, {len(train):,} windows of {frames}; {kept}"
 
 
+def _pairs(data: tuple[Any, Any]) -> torch.Tensor:
+    """Clips for the figures: held-out ones, or of the training where there is but one."""
+    train, held_out = data
+    return pick(held_out if len(held_out) > 1 else train, 2 * _NUM_PAIRS)
+
+
+def _draw(run: Path, pair: tuple[nn.Module, nn.Module], x: torch.Tensor) -> None:
+    """Reconstructions, and pairs of clips exchanged where there are two."""
+    half = len(x) // 2
+    figures = run / "figures"
+    figures.mkdir(exist_ok=True)
+    draw_reconstructions(figures, *pair, x[:_NUM_PAIRS])
+    if half:
+        draw_exchange(figures / "swap", *pair, x[:half], x[half : 2 * half])
+
+
+def _preview(run: Path, pair: tuple[nn.Module, nn.Module], data: tuple[Any, Any]) -> None:
+    torch.manual_seed(0)
+    _draw(run, pair, _pairs(data))
+    say(f"the training goes on; figures of what it has learned so far are in {run / 'figures'}")
+
+
 def _finish(run: Path, pair: tuple[nn.Module, nn.Module], data: tuple[Any, Any], history: History) -> None:
     from pyrodis.plotting import score_table
 
     model, guide = pair
-    train, held_out = data
     torch.manual_seed(0)
-    x = pick(held_out if len(held_out) > 1 else train, 2 * _NUM_PAIRS)
-    half = len(x) // 2
-    figures = run / "figures"
-    figures.mkdir(exist_ok=True)
-    draw_reconstructions(figures, model, guide, x[:_NUM_PAIRS])
-    if half:
-        draw_exchange(figures / "swap", model, guide, x[:half], x[half : 2 * half])
+    x, figures = _pairs(data), run / "figures"
+    _draw(run, pair, x)
     draw_samples(figures / "samples", model, _NUM_PAIRS)
     draw_training(figures, history)
-    scores = label_free_scores(model, guide, held_out)
+    scores = label_free_scores(model, guide, data[1])
     write_scores(run, scores)
     write_card(run)
     say(score_table(scores))
-    made = "figures/swap.gif and more are" if half else "figures are"
+    made = "figures/swap.gif and more are" if len(x) > 1 else "figures are"
     say(f"{made} in {run}; `pyrodis swap {run} A B` exchanges clips of your choice")

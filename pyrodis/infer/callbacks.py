@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as lightning
 import pyro
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
@@ -22,7 +25,7 @@ from pyrodis.infer.processes import any_process, first_process
 from pyrodis.infer.run_directory import RunDirectory
 from pyrodis.ops import check_frames
 
-__all__ = ["Interruption", "Progress", "Recorder", "ValidateFirstSteps"]
+__all__ = ["Interruption", "Preview", "Progress", "Recorder", "ValidateFirstSteps"]
 
 
 class ValidateFirstSteps(lightning.Callback):
@@ -165,6 +168,40 @@ class Recorder(lightning.Callback):
         if self._writer is not None:
             with suppress(OSError):  # of a full disk, said before
                 self._writer.close()
+
+
+class Preview(lightning.Callback):
+    """Shows copies of model and guide after some minutes, and whenever twice that time has passed again.
+
+    Args:
+        show: What is called with them, on the CPU and in eval mode.
+        minutes: Until the first time.
+    """
+
+    def __init__(self, show: Callable[[nn.Module, nn.Module], object], minutes: float = 2.0) -> None:
+        self.show = show
+        self.minutes = minutes
+        self._clock = 0.0
+
+    def on_train_start(self, trainer: Any, pl_module: Engine) -> None:  # type: ignore[override]
+        """Start the clock, which runs anew in a resumed training."""
+        self._clock = time.monotonic()
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Engine, outputs: Any, batch: Any, batch_idx: int) -> None:  # type: ignore[override]
+        """Show them if it is time and the training goes on."""
+        passed = time.monotonic() - self._clock
+        if not pl_module.ends_step or pl_module.state.finished or passed < 60 * self.minutes:
+            return
+        while passed >= 60 * self.minutes:
+            self.minutes *= 2
+        try:
+            # Random numbers of a device need not be kept: those of every step are set before it.
+            with torch.random.fork_rng(devices=[]), torch.no_grad():
+                pair = copy.deepcopy((pl_module.model, pl_module.guide))  # at once, so that what is shared stays so
+                self.show(*(program.cpu().eval() for program in pair))
+        except Exception as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            tqdm.write(f"the preview failed and the training goes on: {reason}", file=sys.stderr)
 
 
 class Interruption(lightning.Callback):

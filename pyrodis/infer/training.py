@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -51,6 +51,7 @@ def fit(
     resume: bool = False,
     overwrite: bool = False,
     description: Mapping[str, Any] | None = None,
+    preview: Callable[[nn.Module, nn.Module], object] | None = None,
 ) -> History:
     """Train a model and a guide together by stochastic variational inference.
 
@@ -77,6 +78,10 @@ def fit(
         resume: Go on with the run that ``output`` holds, if it holds one; return at once if that is complete.
         overwrite: Remove the run that ``output`` holds and start again.
         description: What else ``config.json`` records and a resumed run must share, plain values by name.
+        preview: Called with copies of model and guide, on the CPU and in eval mode, after two minutes of training and
+            then whenever twice that time has passed again: four, eight, ..., to draw what they make of data so far.
+            The training does not notice: its noise and its weights are the same with and without. If it fails, a
+            line on standard error says so and the training goes on.
 
     Shape:
         - train, validation: (B, T, C, H, W) where tensors, float in [0, 1]
@@ -104,6 +109,10 @@ def fit(
         2
     """
     _check_modules(model, guide)
+    if preview is not None and not callable(preview):
+        raise TypeError(
+            f"preview must be a function of model and guide, got {type(preview).__name__}; pass its name alone"
+        )
     if not isinstance(settings, FitSettings):
         raise TypeError(f"settings must be FitSettings, got {type(settings).__name__}; use FitSettings(num_epochs=...)")
     if resume and overwrite:
@@ -124,7 +133,7 @@ def fit(
         own = directory if first_process() else None
         shared = num_processes() > 1 and _uses_cuda(settings)
         with synchronized_batch_norm(model, guide) if shared else nullcontext():
-            _train(model, guide, (train, validation), settings, own, state, optimizer_state)
+            _train(model, guide, (train, validation), settings, own, state, optimizer_state, preview)
     _spread_weights(model, guide)
     return History(tuple(state.rows), state.finished, state.best_epoch)
 
@@ -228,8 +237,9 @@ def _train(
     directory: RunDirectory | None,
     state: RunState,
     optimizer_state: dict[str, Any],
+    preview: Callable[[nn.Module, nn.Module], object] | None,
 ) -> None:
-    from pyrodis.infer.callbacks import Interruption, Progress, Recorder, ValidateFirstSteps
+    from pyrodis.infer.callbacks import Interruption, Preview, Progress, Recorder, ValidateFirstSteps
     from pyrodis.infer.engine import Engine, find_latent_sites
 
     cuda = _uses_cuda(settings)
@@ -244,7 +254,8 @@ def _train(
     request = StopRequest()
     interruption = Interruption(request, recorder)
     with _quiet(), request.watch(), _isolated(cuda):
-        trainer = _make_trainer(settings, cuda, [ValidateFirstSteps(), recorder, interruption, Progress()])
+        shown = [] if preview is None or not first_process() else [Preview(preview)]
+        trainer = _make_trainer(settings, cuda, [ValidateFirstSteps(), recorder, *shown, interruption, Progress()])
         engine.train()
         try:
             trainer.fit(engine, _loader(data[0], settings, cuda, sampler))

@@ -420,3 +420,52 @@ def test_frames_of_the_first_batches_are_checked() -> None:
     data.frames = torch.cat([torch.zeros_like(data.frames[:1]), 255 * data.frames[1:]])
     with pytest.raises(ValueError, match=r"x of a batch must lie in \[0, 1\], got values from .* divide 8-bit frames"):
         train(data)
+
+
+@pytest.mark.parametrize("penalized", [False, True])
+def test_a_preview_sees_copies_and_changes_nothing(penalized: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pyrodis.infer import callbacks
+    from pyrodis.infer.penalties import add_penalty
+
+    clock = iter(range(0, 10**6, 50))  # seconds; a step asks a few times
+    seen = []
+
+    def preview(model: nn.Module, guide: nn.Module) -> None:
+        torch.rand(7)
+        seen.append((model, guide, model.training, guide.training))
+        with torch.no_grad():
+            next(model.parameters()).fill_(9.0)
+
+    def trained(**rest: Any) -> tuple[nn.Module, nn.Module]:
+        model, guide = make_pair()
+        program = (
+            add_penalty(guide, "size", lambda output: output["z"].square().flatten(1).sum(1), 0.1, side="guide")
+            if penalized
+            else guide
+        )
+        fit(model, program, make_frames(), settings=FitSettings(**QUICK), **rest)
+        return model, guide
+
+    plain = trained()
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: float(next(clock)))
+    model, guide = trained(preview=preview)
+    assert same(collect_weights(model, guide), collect_weights(*plain))
+    assert 1 <= len(seen) < 6  # ever more rarely
+    assert all(shown is not model and not any(modes) for shown, _, *modes in seen)
+
+
+def test_a_preview_that_fails_ends_no_training(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pyrodis.infer import callbacks
+
+    def preview(model: nn.Module, guide: nn.Module) -> None:
+        raise OSError("no space left on device")
+
+    clock = iter(range(0, 10**6, 50))
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: float(next(clock)))
+    history = fit(*make_pair(), make_frames(), settings=FitSettings(**QUICK), preview=preview)
+    assert "the preview failed and the training goes on: no space left on device\n" in capsys.readouterr().err
+    assert history.finished == "all steps"
+    with pytest.raises(TypeError, match="preview must be a function of model and guide, got int"):
+        fit(*make_pair(), make_frames(), settings=FitSettings(**QUICK), preview=3)  # type: ignore[arg-type]
