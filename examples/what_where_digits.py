@@ -283,6 +283,8 @@ def add_cure_options(option: Any, preset: dict[str, Any]) -> None:
 
 def apply_preset(options: argparse.Namespace) -> None:
     """Fill the options that were not given with the values of the preset."""
+    if options.glimpse_size is not None and options.what_encoder not in (None, "glimpses"):
+        raise ValueError("--glimpse-size is for --what-encoder glimpses, got --what-encoder " + options.what_encoder)
     for name, value in (PRESETS[options.preset] | (SMOKE if options.smoke_test else {})).items():
         if getattr(options, name) is None:
             setattr(options, name, value)

@@ -159,6 +159,7 @@ def test_adding_codes_needs_one_size(example: ModuleType) -> None:
         (("--where-encoder", "finder"), "--where-encoder finder is for a what that sees whole frames"),
         (("--num-places", "3"), "two numbers of where a place, so --where-dim must be 6, got 4"),
         ((*PLACED, "--no-match"), "--no-match is for --what-encoder glimpses, got --what-encoder blind"),
+        ((*PLACED, "--glimpse-size", "32"), "--glimpse-size is for --what-encoder glimpses, got --what-encoder blind"),
         (("--glimpse-size", "30"), "--glimpse-size must be a power of two of at least 8, got 30"),
         (("--what-dim", "5"), "what_dim must be a multiple of the number of parts 2"),
         (

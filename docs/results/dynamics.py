@@ -78,8 +78,6 @@ INERTIA = {
     "inertia": "alpha 1, normalized beta .0001",
     "inertia-autoencoder": "alpha 1, no KL",
     "inertia-learned": "alpha learned, normalized beta .0001",
-    "inertia-wide": "alpha 1, normalized beta .0001, ten latents",
-    "inertia-strong": "alpha 1, normalized beta .001",
 }
 # Name of a row -> command and scores, in the order in which they are trained.
 ROWS: dict[str, tuple[list[str], str]] = {
@@ -94,8 +92,7 @@ ROWS: dict[str, tuple[list[str], str]] = {
     "static-published-fast-seed0": _sweep("beta", *PUBLISHED),
     "inertia-autoencoder-seed0": _sweep("inertial", "--beta-norm", "0"),
     "inertia-learned-seed0": _sweep("inertial", "--learn-alpha"),
-    "inertia-wide-seed0": _sweep("inertial", "--latent-dim", "10"),
-    "inertia-strong-seed0": _sweep("inertial", "--beta-norm", "1e-3"),
+    "guides-seed0": (["examples/compare_guides.py", "--seed", "0"], "metrics.json"),
     **{f"{method}-seed0": _row(method, 0) for method in METHODS if method not in MAIN},
     **{f"inertia-seed{seed}": _sweep("inertial", seed=seed) for seed in FEW_SEEDS if seed},
     **{f"prediction-seed{seed}": _sweep("beta", *PREDICTION, seed=seed) for seed in FEW_SEEDS if seed},
@@ -398,7 +395,22 @@ def control_table() -> str:
     return "\n".join(lines)
 
 
+def guide_table() -> str:
+    """A line for every guide of one model: bounds, what they leave, and what a step takes."""
+    lines = ["| guide | ELBO | IWAE | IWAE less ELBO | ELBO less that of the first | KL | seconds a step |"]
+    lines.append("| --- |" + " ---: |" * 6)
+    results = stored("guides")
+    for guide in settings_of(results) if results else []:
+        cells = [cell(results, guide, score, 1) for score in ("elbo", "iwae", "gap")]
+        gains = [result["scores"][f"{guide}/elbo_gain"] for result in results.values()]
+        cells += [f"{gain['value']:+.1f} ({gain['low']:+.1f} to {gain['high']:+.1f})" for gain in gains]
+        cells += [cell(results, guide, "kl", 1), cell(results, guide, "seconds_a_step", 3)]
+        lines.append(f"| {guide} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + missing_rows(["guides"])
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
+    "guides-of-one-model": guide_table,
     "methods": method_table,
     "differences": difference_table,
     "eigenvalues": eigenvalue_table,
