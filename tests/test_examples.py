@@ -66,6 +66,30 @@ def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return output / SCRIPTS[request.param]
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_two_processes_write_one_run(script: str, tmp_path: Path) -> None:
+    """Every script under torchrun: both processes train, one scores and draws."""
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        str(EXAMPLES / script),
+    ]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TORCHELASTIC")}
+    environment |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), environment.get("PYTHONPATH")]))
+    output = tmp_path / "run"
+    result = subprocess.run(
+        [*command, "--smoke-test", "--output", str(output)], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
+    assert (output / SCRIPTS[script] / "metrics.json").is_file() or (output / "metrics.json").is_file()
+    assert result.stdout.count("every ") + result.stdout.count("weights, history.csv") == 1
+
+
 def test_every_script_is_listed() -> None:
     found = {path.name for path in EXAMPLES.glob("*.py") if not path.name.startswith("shared_")}
     assert found == set(SCRIPTS), "examples/ and SCRIPTS in tests/test_examples.py differ"
