@@ -152,12 +152,14 @@ def make_pair(options: argparse.Namespace, data: Any) -> tuple[ParallelVAE, Resi
 
 
 def mask_scores(found: Any, scenes: Any, num_types: int) -> dict[str, metrics.Score]:
-    """Whether the pixels of an object are one VAE's; and whether, of scenes of several types, those of a type are."""
+    """Whether the pixels of an object are one VAE's: of all; where the ground may have none; and of types, not objects."""
     items, masks = scenes["masks"][:, 0], found["masks"].numpy()
     types = scenes["factors"][:, : items.shape[1] - 1]
-    by_type = type_masks(items, types, num_types).numpy()
+    by_type, windows = type_masks(items, types, num_types).numpy(), masks.copy()
+    windows[:, 0] = 0
     return {
         "foreground_ari": metrics.adjusted_rand_index(items.numpy(), masks),
+        "foreground_ari/windows": metrics.adjusted_rand_index(items.numpy(), windows),
         "foreground_ari/types": metrics.adjusted_rand_index(by_type, masks),
     }
 
