@@ -152,7 +152,7 @@ def make_pair(options: argparse.Namespace, data: Any) -> tuple[ParallelVAE, Resi
 
 
 def mask_scores(found: Any, scenes: Any, num_types: int) -> dict[str, metrics.Score]:
-    """Whether the pixels of an object are one VAE's: of all; where the ground may have none; and of types, not objects."""
+    """Whether the pixels of an object are one VAE's, with the ground left out, of types in place of objects."""
     items, masks = scenes["masks"][:, 0], found["masks"].numpy()
     types = scenes["factors"][:, : items.shape[1] - 1]
     by_type, windows = type_masks(items, types, num_types).numpy(), masks.copy()
