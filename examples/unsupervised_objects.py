@@ -115,22 +115,23 @@ def load_digits(options: argparse.Namespace) -> ItemSource:
     except FileNotFoundError as error:
         if options.data_root is not None:
             raise
-        print(f"no MNIST, so this run is on the small digits that scikit-learn brings: {error}")
+        if first_process():
+            print(f"no MNIST, so this run is on the small digits that scikit-learn brings: {error}")
         return BundledDigits()
 
 
-def flat(options: argparse.Namespace, split: str, num_images: int) -> FlatScenes:
+def flat(source: ItemSource | None, split: str, num_images: int) -> FlatScenes:
     return FlatScenes(split=split, num_images=num_images, with_masks=split == "test")
 
 
-def digits(options: argparse.Namespace, split: str, num_images: int) -> DigitPairs:
+def digits(source: ItemSource | None, split: str, num_images: int) -> DigitPairs:
     masks = split == "test"
-    return DigitPairs(load_digits(options), split=split, items=range(4), num_images=num_images, with_masks=masks)
+    return DigitPairs(source, split=split, items=range(4), num_images=num_images, with_masks=masks)
 
 
-def overlapping(options: argparse.Namespace, split: str, num_images: int) -> OverlappingDigits:
+def overlapping(source: ItemSource | None, split: str, num_images: int) -> OverlappingDigits:
     masks = split == "test"
-    return OverlappingDigits(load_digits(options), split=split, items=range(4), num_images=num_images, with_masks=masks)
+    return OverlappingDigits(source, split=split, items=range(4), num_images=num_images, with_masks=masks)
 
 
 DATA = {"flat": flat, "digits": digits, "overlapping": overlapping}
@@ -193,7 +194,8 @@ def main(options: argparse.Namespace) -> None:
     matplotlib.use("Agg")
     apply_preset(options)
     sizes = (SMOKE_SIZES if options.smoke_test else SIZES) | {"train": options.num_train}
-    data = {split: DATA[options.data](options, split, num) for split, num in sizes.items()}
+    source = None if options.data == "flat" else load_digits(options)
+    data = {split: DATA[options.data](source, split, num) for split, num in sizes.items()}
     pair = make_pair(options, data["train"])
     settings = FitSettings(
         num_epochs=options.num_epochs,

@@ -158,7 +158,8 @@ def finish(row: str, data_root: str | None) -> None:
         and run_of(TRAINED_AS[row]).is_dir()
         and not run.exists()
     ):
-        shutil.copytree(run_of(TRAINED_AS[row]), run)
+        shutil.copytree(run_of(TRAINED_AS[row]), partial := run.with_suffix(".tmp"), dirs_exist_ok=True)
+        partial.rename(run)  # whole or not at all
         shutil.copyfile(run_of(TRAINED_AS[row]).with_suffix(".commit"), trained_at)
     if not trained_at.exists():
         trained_at.write_text(commit())

@@ -287,12 +287,14 @@ def value_of(result: dict[str, Any], score: str) -> float | None:
     """A score of a row, or one that is made of its scores.
 
     "presence/*" is the least of all types, "part/mse" an error as a part of that of the mean image, "gain" what
-    training adds to the Rand index, "code" the nats of all codes together on scenes with all types.
+    training adds to the Rand index, among windows where there are some, since an untrained ground has every pixel and
+    hides what windows would tell. "code" is the nats of all codes together on scenes with all types.
     """
     found = result["scores"]
     scores = {name: entry["value"] for name, entry in found.items()}
     if score == "gain":
-        both = [scores.get(name) for name in ("foreground_ari", "untrained/foreground_ari")]
+        name = "foreground_ari/windows" if "foreground_ari/windows" in scores else "foreground_ari"
+        both = [scores.get(name), scores.get(f"untrained/{name}")]
         return None if None in both else both[0] - both[1]
     if score == "code":
         kinds = {name.split("/")[1] for name in scores if name.startswith("kl/")}
@@ -358,8 +360,9 @@ SCENE_SCORES = {
 FREE_SCORES = {
     "foreground ARI": "foreground_ari",
     "untrained": "untrained/foreground_ari",
-    "gain": "gain",
     "among windows": "foreground_ari/windows",
+    "among windows, untrained": "untrained/foreground_ari/windows",
+    "gain": "gain",
     "of types": "foreground_ari/types",
     "right owner, after matching": "owner",
 }
@@ -380,6 +383,8 @@ GOALS = (
     ("scenes, two types: items whose owner is right", "scenes-default", "owner", "at least .95"),
     ("unsupervised, digits: foreground ARI", "windows-digits", "foreground_ari", "at least .60"),
     ("unsupervised, digits: above the untrained model", "windows-digits", "gain", "at least .20"),
+    ("unsupervised, overlapping digits: foreground ARI", "windows-overlapping", "foreground_ari", "at least .60"),
+    ("unsupervised, overlapping digits: above the untrained model", "windows-overlapping", "gain", "at least .20"),
     ("unsupervised, flat shapes: foreground ARI", "windows-flat", "foreground_ari", "at least .60"),
     ("unsupervised, flat shapes: above the untrained model", "windows-flat", "gain", "at least .20"),
 )
@@ -414,7 +419,7 @@ def unsupervised_table() -> str:
     """The trainings without stages, and a published one beside them."""
     found = table(list(UNSUPERVISED), "images", FREE_SCORES)
     head, _, rest = found.partition("\n\n")
-    published = line("MONet on Multi-dSprites, as published", "", f"{MONET:.3f}", *[""] * 6)
+    published = line("MONet on Multi-dSprites, as published", "", f"{MONET:.3f}", *[""] * 7)
     return "\n\n".join(filter(None, [f"{head}\n{published}", rest]))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,7 @@ def fit_folder(options: FitOptions) -> None:
         "step": options.cut.step,
     }
     shown = train if held_out is None else held_out
+    settings = replace(settings, preview=lambda *so_far: _preview(options.output, so_far, (train, shown)))
     history = fit(
         *pair,
         data,
@@ -99,7 +100,6 @@ def fit_folder(options: FitOptions) -> None:
         resume=options.go_on == "resume",
         overwrite=options.go_on == "overwrite",
         description=run_of | {"validation_share": share},
-        preview=lambda *so_far: _preview(options.output, so_far, (train, shown)),
     )
     say(f"trained in {(time.monotonic() - start) / 60:.1f} minutes; drawing and scoring")
     _finish(options.output, pair, (train, shown), history)

@@ -19,8 +19,8 @@ class ResidualGuide(nn.Module):
 
     $$q(z_{1:K} \mid x) = \prod_{k=1}^{K} \mathcal N\bigl(z_k; \mathrm{loc}_k(x, u_k), \operatorname{diag}
     \mathrm{scale}_k(x, u_k)^2\bigr), \qquad
-    u_k = \frac{e^{c_1}}{\sum_{j < k} e^{c_j}}\, \frac{1}{C} \lVert x - h_1 \rVert_1 \prod_{1 < j < k} (1 - v_j), \qquad
-    (h_j, c_j) = \mathrm{decoder}_j(\mathrm{loc}_j)$$
+    u_k = \frac{e^{c_1}}{\sum_{j < k} e^{c_j}}\, \frac{1}{C} \lVert x - h_1 \rVert_1 \prod_{1 < j < k} (1 - v_j),
+    \qquad (h_j, c_j) = \mathrm{decoder}_j(\mathrm{loc}_j)$$
 
     The first component is the ground. u_k says of every pixel how far it is from the ground and still the ground's,
     were there no VAEs but those before k; u_1 is 0. What the VAEs before k claim is thereby taken out of what VAE k
@@ -29,9 +29,10 @@ class ResidualGuide(nn.Module):
     found something: else two VAEs could look at the same object, and the one that draws it worse would never learn.
     The codes are independent given the image: u is made of posterior means. No gradient goes through u.
 
-    The decoders are those of the model, the very same modules, and train with it. A run stores them with both programs;
-    loaded, guide and model have equal decoders but no longer the same: pass `model.decoders` to a new guide and load
-    its weights to train on.
+    The decoders are those of the model, the very same modules, and train with it; `fit` refuses others. A run stores
+    them with both programs, and `load` lets the two share them again.
+
+    Labels of images ("present") are not for this guide: what finds objects without them is its order.
 
     Sites: "z", batch (K, B), event (D). Plates: "components", dim -2, and "data", dim -1.
 
@@ -100,6 +101,32 @@ class ResidualGuide(nn.Module):
             raise ValueError(f"num_frames must be 1, since ResidualGuide reads images, got {num_frames!r}")
         return {f"z^{k + 1}": ("x_1",) for k in range(len(self.encoders))}
 
+    def looks_with(self, model: nn.Module) -> bool:
+        """Return whether the decoders are the very modules of a model.
+
+        Args:
+            model: A `ParallelVAE`.
+
+        Returns:
+            Whether they are.
+        """
+        theirs = getattr(model, "decoders", ())
+        return len(theirs) == len(self.decoders) and all(a is b for a, b in zip(self.decoders, theirs))
+
+    def look_with(self, model: nn.Module) -> None:
+        """Take the decoders of a model in place of one's own, as after both were loaded apart.
+
+        Args:
+            model: A `ParallelVAE` of as many components.
+
+        Raises:
+            ValueError: If it has another number of decoders.
+        """
+        theirs = as_components("decoders", getattr(model, "decoders", ()))
+        if len(theirs) != len(self.encoders):
+            raise ValueError(f"model must have {len(self.encoders)} decoders, as many as encoders, got {len(theirs)}")
+        self.decoders = theirs
+
     def forward(self, x: torch.Tensor, batch_size: int | None = None) -> dict[str, torch.Tensor]:
         """Draw the codes of all components given images.
 
@@ -114,7 +141,7 @@ class ResidualGuide(nn.Module):
         register_parameters(self)
         check_frames_shape(x)
         check_single_frames(x)
-        image = x[:, 0]
+        image = self._check_image(x[:, 0])
         unexplained = [torch.zeros_like(image[:, :1])]
         found, drawn = [], []
         new = torch.ones_like(unexplained[0])
@@ -123,7 +150,7 @@ class ResidualGuide(nn.Module):
             if k + 1 < len(self.encoders):
                 drawn.append(self._draw(k, found[k][0], image))
                 visited = getattr(self.decoders[k], "visited", None)
-                if visited is not None:
+                if k and visited is not None:
                     new = new * (1 - visited(found[k][0].detach()).unsqueeze(1).to(image))
                 unexplained.append(new * _unexplained(image, drawn))
         loc, scale = (torch.stack(parts) for parts in zip(*found))
@@ -132,6 +159,17 @@ class ResidualGuide(nn.Module):
         prior = Normal(torch.zeros_like(loc), torch.ones_like(scale), validate_args=False)
         kl = kl_divergence(Normal(loc, scale, validate_args=False), prior).sum(-1).T
         return {"z": z, "kl": kl, "unexplained": torch.cat(unexplained, 1)}
+
+    def _check_image(self, image: torch.Tensor) -> torch.Tensor:
+        """Images (B, C, H, W), if they are of the shape that the decoders draw, in the words of who passed them."""
+        shapes = {tuple(shape) for decoder in self.decoders if (shape := getattr(decoder, "frame_shape", None))}
+        for channels, *size in shapes:
+            if tuple(image.shape[1:]) != (channels - 1, *size):
+                raise ValueError(
+                    f"x must have images of shape {(channels - 1, *size)}, as the decoders draw, got "
+                    f"{tuple(image.shape[1:])}"
+                )
+        return image
 
     def _parameters_of(self, k: int, found: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Loc and scale of an encoder, if they are that."""

@@ -46,6 +46,8 @@ def load(
             ...
         FileNotFoundError: nowhere/config.json does not exist; give the directory of a run
     """
+    from pyrodis.guides import ResidualGuide
+
     config = read_config(run)
     path = Path(run) / "weights.safetensors"
     with torch.device("meta"):  # shapes alone
@@ -56,4 +58,6 @@ def load(
     model = build(config["model"]) if model is None else model
     guide = build(config["guide"]) if guide is None else guide
     load_weights(model, guide, weights, path)
+    if isinstance(guide, ResidualGuide):
+        guide.look_with(model)  # what the two shared they share again; a run holds it twice, with the same weights
     return model.to(device).eval(), guide.to(device).eval()

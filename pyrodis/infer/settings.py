@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, cast
+
+from torch import nn
 
 from pyrodis.infer.slow_learning import SlowLearning
 
@@ -67,6 +69,10 @@ class FitSettings:
             validation alone give them: queries, `compare_guides` and penalties that run a program a second time do not,
             so let programs do without.
         slow_learning: How components (see `ParallelVAE`) learn slower by their KL; None where all learn at one rate.
+        preview: Called with copies of model and guide, on the CPU and in eval mode, after two minutes and then whenever
+            twice that time has passed again: four, eight, ..., to draw what they make of data so far. The training
+            does not notice: torch's random numbers, and so weights, are the same with and without; it is not recorded.
+            If it fails, a line on standard error says so and the training goes on. None for nothing.
 
     Raises:
         TypeError: A setting has another type than stated.
@@ -103,6 +109,7 @@ class FitSettings:
     inputs: tuple[str, ...] = ()
     accumulation: int | None = None
     strategy: str = "ddp"
+    preview: Callable[[nn.Module, nn.Module], object] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         for name in (f.name for f in fields(self)):
@@ -123,6 +130,10 @@ class FitSettings:
             )
         if not isinstance(self.analytic, bool):
             raise TypeError(f"analytic must be True or False, got {self.analytic!r}")
+        if self.preview is not None and not callable(self.preview):
+            raise TypeError(
+                f"preview must be a function of model and guide or None, got {self.preview!r}; pass its name alone"
+            )
         if not isinstance(self.slow_learning, (SlowLearning, type(None))):
             raise TypeError(
                 f"slow_learning must be SlowLearning or None, got {self.slow_learning!r}; e.g. SlowLearning(5.0)"
@@ -146,6 +157,20 @@ class FitSettings:
             _check_number(f"kl_cooldown_epochs[{site!r}]", length, zero=True)
         object.__setattr__(self, "kl_cooldown_epochs", dict(self.kl_cooldown_epochs))
         object.__setattr__(self, "kl_weights", {str(site): float(w) for site, w in self.kl_weights.items()})
+
+    def recorded(self) -> dict[str, Any]:
+        """Return the settings that a run records and a resumed one must share: all but ``preview``.
+
+        Returns:
+            Name to value.
+
+        Example:
+            >>> FitSettings(num_epochs=5).recorded()["num_epochs"]
+            5
+        """
+        values = asdict(replace(self, preview=None))
+        del values["preview"]
+        return values
 
 
 def _check_inputs(inputs: object) -> tuple[str, ...]:

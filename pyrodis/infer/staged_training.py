@@ -218,7 +218,7 @@ def _claim(
     """Take the directory for this schedule, or refuse; with overwrite the files of all old stages are removed."""
     stages, found, settings, description = plan
     labels = {_label(stage, number): stage for number, stage in enumerate(stages)}
-    training = dataclasses.asdict(settings)
+    training = settings.recorded()
     del training["num_epochs"], training["learning_rate"]  # each stage has its own
     training["stages"] = {label: dataclasses.asdict(stage) for label, stage in labels.items()}
     wrapped = {"model": wrappers(model), "guide": wrappers(guide)}

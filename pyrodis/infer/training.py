@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -51,7 +50,6 @@ def fit(
     resume: bool = False,
     overwrite: bool = False,
     description: Mapping[str, Any] | None = None,
-    preview: Callable[[nn.Module, nn.Module], object] | None = None,
 ) -> History:
     """Train a model and a guide together by stochastic variational inference.
 
@@ -78,10 +76,6 @@ def fit(
         resume: Go on with the run that ``output`` holds, if it holds one; return at once if that is complete.
         overwrite: Remove the run that ``output`` holds and start again.
         description: What else ``config.json`` records and a resumed run must share, plain values by name.
-        preview: Called with copies of model and guide, on the CPU and in eval mode, after two minutes of training and
-            then whenever twice that time has passed again: four, eight, ..., to draw what they make of data so far.
-            The training does not notice: its noise and its weights are the same with and without. If it fails, a
-            line on standard error says so and the training goes on.
 
     Shape:
         - train, validation: (B, T, C, H, W) where tensors, float in [0, 1]
@@ -109,10 +103,6 @@ def fit(
         2
     """
     _check_modules(model, guide)
-    if preview is not None and not callable(preview):
-        raise TypeError(
-            f"preview must be a function of model and guide, got {type(preview).__name__}; pass its name alone"
-        )
     if not isinstance(settings, FitSettings):
         raise TypeError(f"settings must be FitSettings, got {type(settings).__name__}; use FitSettings(num_epochs=...)")
     if resume and overwrite:
@@ -133,7 +123,7 @@ def fit(
         own = directory if first_process() else None
         shared = num_processes() > 1 and _uses_cuda(settings)
         with synchronized_batch_norm(model, guide) if shared else nullcontext():
-            _train(model, guide, (train, validation), settings, own, state, optimizer_state, preview)
+            _train(model, guide, (train, validation), settings, own, state, optimizer_state)
     _spread_weights(model, guide)
     return History(tuple(state.rows), state.finished, state.best_epoch)
 
@@ -152,7 +142,7 @@ def _prepare(
         _check_ready(model, guide, train, settings)  # before a directory is claimed, and a run in it removed
     if directory is not None:
         described_data = {"train": describe_data(train), "validation": describe_data(validation)}
-        training = dataclasses.asdict(settings)
+        training = settings.recorded()
         wrapped = {"model": wrappers(model), "guide": wrappers(guide)}
         if any(wrapped.values()):
             training["wrappers"] = wrapped
@@ -171,9 +161,17 @@ def _spread_weights(model: nn.Module, guide: nn.Module) -> None:
 
 
 def _check_modules(model: object, guide: object) -> None:
+    from pyrodis.guides import ResidualGuide
+
     for name, module in (("model", model), ("guide", guide)):
         if not isinstance(module, nn.Module):
             raise TypeError(f"{name} must be a torch module that is a Pyro program, got {type(module).__name__}")
+    inner = innermost(cast(nn.Module, guide))
+    if isinstance(inner, ResidualGuide) and not inner.looks_with(innermost(cast(nn.Module, model))):
+        raise ValueError(
+            "guide must have the very decoders of the model, got others, which would not train with it; build it with "
+            "ResidualGuide(model.decoders, guide.encoders, guide.latent_dim)"
+        )
 
 
 def _check_ready(model: nn.Module, guide: nn.Module, train: Dataset[Any], settings: FitSettings) -> None:
@@ -237,7 +235,6 @@ def _train(
     directory: RunDirectory | None,
     state: RunState,
     optimizer_state: dict[str, Any],
-    preview: Callable[[nn.Module, nn.Module], object] | None,
 ) -> None:
     from pyrodis.infer.callbacks import Interruption, Preview, Progress, Recorder, ValidateFirstSteps
     from pyrodis.infer.engine import Engine, find_latent_sites
@@ -254,7 +251,7 @@ def _train(
     request = StopRequest()
     interruption = Interruption(request, recorder)
     with _quiet(), request.watch(), _isolated(cuda):
-        shown = [] if preview is None or not first_process() else [Preview(preview)]
+        shown = [] if settings.preview is None or not first_process() else [Preview(settings.preview)]
         trainer = _make_trainer(settings, cuda, [ValidateFirstSteps(), recorder, *shown, interruption, Progress()])
         engine.train()
         try:

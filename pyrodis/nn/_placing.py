@@ -64,10 +64,12 @@ def interpolation(first: torch.Tensor, size: int, patch_size: int) -> torch.Tens
     return torch.maximum(nearness, torch.zeros_like(nearness))  # relu would have no gradient at whole pixels
 
 
-def check_bias(output_bias: float) -> float:
-    """The bias if it is finite."""
+def check_bias(output_bias: float, name: str = "output_bias") -> float:
+    """The bias if it is a finite number."""
+    if isinstance(output_bias, bool) or not isinstance(output_bias, (int, float)):
+        raise TypeError(f"{name} must be a number, got {output_bias!r}")
     if not math.isfinite(output_bias):
-        raise ValueError(f"output_bias must be a finite number, got {output_bias}; 0 is a gray patch")
+        raise ValueError(f"{name} must be a finite number, got {output_bias}; it is a logit, such as 0")
     return output_bias
 
 

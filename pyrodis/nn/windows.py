@@ -131,7 +131,7 @@ class WindowDecoder(nn.Module):
         self.widths = _check_widths(widths)
         self.patch_size = check_patch_size(patch_size, self.frame_shape, len(self.widths))
         self.hidden_dim = check_positive_int("hidden_dim", hidden_dim)
-        self.output_bias, self.confidence_bias = check_bias(output_bias), check_bias(confidence_bias)
+        self.output_bias, self.confidence_bias = check_bias(output_bias), check_bias(confidence_bias, "confidence_bias")
         channels = self.frame_shape[0]
         self.patch_layers = patch_layers(code_dim - 2, channels, patch_size, self.widths, hidden_dim, self.output_bias)
         with torch.no_grad():
@@ -148,6 +148,7 @@ class WindowDecoder(nn.Module):
         Returns:
             Tensor of shape (..., 2), between 0 and (W - P, H - P), in full precision.
         """
+        _check_codes(codes, self.code_dim, next(self.parameters()))
         return places_of(codes[..., -2:], 1, self.room)[..., 0, :]
 
     def visited(self, codes: torch.Tensor) -> torch.Tensor:
@@ -189,11 +190,13 @@ class WindowEncoder(nn.Module):
     r"""Find an object by what is not explained yet, and read it in a window around its place.
 
     $$p_0 = \operatorname{argmax}_{ij} (G_{P / 6} * u)_{ij}, \qquad p = p_0 + \tfrac{P}{3} \tanh r(w(p_0)), \qquad
-    \mathrm{loc} = \bigl(a(w(p)), \Phi^{-1}(p / (W - P, H - P))\bigr)$$
+    \mathrm{loc} = \Bigl(a(w(p)), \Phi^{-1}\Bigl(\frac{p - (P - 1) / 2}{(W - P, H - P)}\Bigr)\Bigr)$$
 
     u, the last channel of what it reads, says how much of each pixel is unexplained, as `ResidualGuide` hands it over;
-    G is a Gaussian, so that p_0 is the middle of the largest heap of such pixels. w(p) is the window of P x P pixels
-    around p, of all channels; r, a small network, moves it to the middle of one object, and a reads it. No gradient
+    G is a Gaussian, cut at twice its scale, so that p_0 is the middle of the largest heap of such pixels. w(p) is the
+    window of P x P pixels around p, of all channels; r, a small network, moves it to the middle of one object, and a
+    reads it. p is kept where the window lies within the image, and the place that the code tells a hundredth of the
+    room away from its edges, where the code would be infinite. No gradient
     goes through the largest heap, which jumps; one goes through r. The scale of the whole code, place included, is read
     from the window as well. What is outside of the window the code cannot know.
 
@@ -242,7 +245,7 @@ class WindowEncoder(nn.Module):
         self.patch_size = check_patch_size(patch_size, self.frame_shape, len(self.widths))
         self.hidden_dim = check_positive_int("hidden_dim", hidden_dim)
         self.initial_scale = check_positive_number("initial_scale", initial_scale)
-        self.offset = math.log(math.expm1(self.initial_scale))
+        self.offset = self.initial_scale + math.log(-math.expm1(-self.initial_scale))
         size = self.widths[-1] * (patch_size // 2 ** len(self.widths)) ** 2
         self.mover = nn.Sequential(*self._convolutions(), nn.Linear(size, 32), nn.ReLU(), nn.Linear(32, 2))
         with torch.no_grad():
@@ -332,6 +335,9 @@ def _check_code_dim(code_dim: int) -> int:
 
 
 def _check_codes(codes: torch.Tensor, code_dim: int, weight: torch.Tensor) -> None:
+    if not isinstance(codes, torch.Tensor) or not codes.is_floating_point():
+        found = codes.dtype if isinstance(codes, torch.Tensor) else type(codes).__name__
+        raise TypeError(f"codes must be a tensor of floating-point numbers, got {found}; use codes.float()")
     if codes.shape[-1:] != (code_dim,):
         raise ValueError(f"codes must have shape (..., code_dim) = (..., {code_dim}), got {tuple(codes.shape)}")
     check_frame_dtype("codes", codes, weight)

@@ -23,6 +23,7 @@ def distribution(number: torch.Tensor) -> float:
 
 @torch.no_grad()
 def test_uniform_decoder_is_one_color_of_no_confidence() -> None:
+    torch.manual_seed(0)
     decoder = UniformDecoder(CODE, SHAPE, hidden_dim=6, output_bias=-1.0).double()
     code = torch.randn(2, CODE).double()
     first, _, last = decoder.layers
@@ -35,6 +36,7 @@ def test_uniform_decoder_is_one_color_of_no_confidence() -> None:
 
 @torch.no_grad()
 def test_eslami_window_decoder_puts_its_window_at_its_place() -> None:
+    torch.manual_seed(0)
     decoder = WindowDecoder(CODE, SHAPE, SIZE, widths=(4,), hidden_dim=8).double()
     code = torch.randn(CODE).double()
     x, y = distribution(code[3]) * (12 - 4), distribution(code[4]) * (10 - 4)
@@ -42,9 +44,8 @@ def test_eslami_window_decoder_puts_its_window_at_its_place() -> None:
     window, output = decoder.patch_layers(code[None, :3])[0], decoder(code)
     for i in range(10):
         for j in range(12):
-            near = torch.tensor(
-                [[max(0.0, 1 - abs(i - y - k)) * max(0.0, 1 - abs(j - x - n)) for n in range(4)] for k in range(4)]
-            ).double()
+            shares = [[max(0.0, 1 - abs(i - y - k)) * max(0.0, 1 - abs(j - x - n)) for n in range(4)] for k in range(4)]
+            near = torch.tensor(shares, dtype=torch.float64)
             wanted = (near * window).sum((1, 2)) + (1 - near.sum()) * torch.tensor([0.0, 0.0, -10.0]).double()
             torch.testing.assert_close(output[:, i, j], wanted)
 

@@ -14,6 +14,7 @@ from pyrodis.guides import ResidualGuide
 from pyrodis.infer import FitSettings, component_kl, measure_factorization
 from pyrodis.models import MixturePixels, ParallelVAE
 from pyrodis.nn import LocScale, StridedEncoder, UniformDecoder, WindowDecoder, WindowEncoder
+from pyrodis.testing import check_model_guide
 
 SHAPE, CODE = (2, 16, 16), 4
 
@@ -77,6 +78,36 @@ def test_a_short_training_finds_both_squares_and_is_loaded_whole(tmp_path: Path)
     torch.testing.assert_close(component_kl(*again, x), component_kl(model, guide, x))
 
 
+def test_the_pair_keeps_the_contract() -> None:
+    model, guide = make_pair()
+    check_model_guide(lambda: (model, guide), torch.rand(3, 1, 1, 16, 16))
+
+
+def test_loaded_pairs_share_their_decoders_and_others_are_refused(tmp_path: Path) -> None:
+    model, guide = make_pair()
+    settings = FitSettings(num_epochs=1, batch_size=16, device="cpu")
+    pyrodis.fit(model, guide, Spots(16), settings=settings, output=tmp_path / "run")
+    again = pyrodis.load(tmp_path / "run")
+    assert again[1].looks_with(again[0])
+    pyrodis.fit(*again, Spots(16), settings=settings)
+    assert all(torch.equal(a, b) for a, b in zip(again[0].decoders.parameters(), again[1].decoders.parameters()))
+    with pytest.raises(ValueError, match="guide must have the very decoders of the model, got others, which would not"):
+        pyrodis.fit(make_pair()[0], guide, Spots(16), settings=settings)
+    with pytest.raises(ValueError, match="model must have 3 decoders, as many as encoders, got 2"):
+        guide.look_with(make_pair(1)[0])
+
+
+def test_the_ground_is_visited_by_all() -> None:
+    """A window in the place of the ground is looked at as any ground is."""
+    decoders, encoders = make_parts()
+    guide = ResidualGuide([decoders[1], decoders[2], decoders[0]], [encoders[1], encoders[2], encoders[0]], CODE)
+    x = torch.rand(2, 1, 1, 16, 16)
+    with torch.no_grad():
+        ground = guide.decoders[0](guide.encoders[0](torch.cat([x[:, 0], torch.zeros(2, 1, 16, 16)], 1))[0])
+        distance = (x[:, 0] - ground[:, :1].sigmoid()).abs()[:, 0]
+    torch.testing.assert_close(guide(x)["unexplained"][:, 1], distance)
+
+
 def test_no_gradient_goes_through_what_is_unexplained() -> None:
     _, guide = make_pair()
     output = guide(torch.rand(2, 1, 1, 16, 16))
@@ -106,8 +137,10 @@ def test_encoders_and_images_of_another_size_are_refused() -> None:
     bare = [encoders[0][0], *encoders[1:]]  # type: ignore[index]
     with pytest.raises(ValueError, match=r"encoders\[0\] must give loc and scale, got Tensor; put a pyrodis.nn.LocSc"):
         ResidualGuide(decoders, bare, CODE)(x)
-    other = [UniformDecoder(CODE, (4, 16, 16)), *decoders[1:]]
+    other = [nn.Sequential(UniformDecoder(CODE, (4, 16, 16))), *decoders[1:]]
     with pytest.raises(ValueError, match=r"decoders\[0\] must give images and a confidence of shape \(2, 16, 16\)"):
         ResidualGuide(other, encoders, CODE)(x)
+    with pytest.raises(ValueError, match=r"x must have images of shape \(1, 16, 16\), as the decoders draw, got \(3,"):
+        ResidualGuide(decoders, encoders, CODE)(torch.rand(2, 1, 3, 16, 16))
     with pytest.raises(ValueError, match="frame"):
         ResidualGuide(decoders, encoders, CODE)(torch.rand(2, 3, 1, 16, 16))

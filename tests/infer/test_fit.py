@@ -443,7 +443,7 @@ def test_a_preview_sees_copies_and_changes_nothing(penalized: bool, monkeypatch:
             if penalized
             else guide
         )
-        fit(model, program, make_frames(), settings=FitSettings(**QUICK), **rest)
+        fit(model, program, make_frames(), settings=FitSettings(**QUICK, **rest))
         return model, guide
 
     plain = trained()
@@ -464,8 +464,8 @@ def test_a_preview_that_fails_ends_no_training(
 
     clock = iter(range(0, 10**6, 50))
     monkeypatch.setattr(callbacks.time, "monotonic", lambda: float(next(clock)))
-    history = fit(*make_pair(), make_frames(), settings=FitSettings(**QUICK), preview=preview)
+    history = fit(*make_pair(), make_frames(), settings=FitSettings(**QUICK, preview=preview))
     assert "the preview failed and the training goes on: no space left on device\n" in capsys.readouterr().err
     assert history.finished == "all steps"
-    with pytest.raises(TypeError, match="preview must be a function of model and guide, got int"):
-        fit(*make_pair(), make_frames(), settings=FitSettings(**QUICK), preview=3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="preview must be a function of model and guide or None, got 3; pass its name"):
+        FitSettings(preview=3)  # type: ignore[arg-type]

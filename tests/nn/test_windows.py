@@ -62,6 +62,7 @@ def test_what_is_read_comes_back_at_its_place() -> None:
     assert float((middles - torch.tensor([[6.0, 5], [15, 11], [10, 8]])).abs().max()) < 1  # the mover begins small
 
 
+@torch.no_grad()
 def test_windows_are_kept_within_the_image() -> None:
     loc, _ = encoder_of()(spot((0, 0), (19, 15)))
     assert bool(loc.isfinite().all())
@@ -119,12 +120,63 @@ def test_is_described_and_built_by_name(module: Any) -> None:
         (decoder_of, {"patch_size": 24}, "patch_size must be at most 16"),
         (encoder_of, {"patch_size": 6}, "patch_size must be a multiple of 4"),
         (encoder_of, {"initial_scale": 0.0}, "initial_scale must be"),
-        (decoder_of, {"confidence_bias": float("nan")}, "output_bias must be a finite number"),
+        (
+            decoder_of,
+            {"confidence_bias": float("nan")},
+            "confidence_bias must be a finite number, got nan; it is a logit, such as 0",
+        ),
     ],
 )
 def test_impossible_options_are_refused(make: Any, options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         make(**options)
+
+
+def test_biases_are_those_asked_for() -> None:
+    bias = decoder_of(output_bias=-2.0, confidence_bias=0.5).patch_layers[-1].bias
+    assert bias.tolist() == [-2.0, -2.0, 0.5]
+
+
+def test_the_mover_begins_at_the_heap() -> None:
+    torch.manual_seed(0)
+    encoder = encoder_of()
+    assert float(encoder.mover[-1].weight.detach().abs().max()) <= 0.1 / 32**0.5
+
+
+@torch.no_grad()
+def test_a_window_at_the_edge_is_read_within_the_image() -> None:
+    encoder = encoder_of()
+    first = spot((0, 0))
+    moved = torch.nn.functional.pad(first, (6, 0, 6, 0))[..., :16, :20]  # the same, six pixels further
+    torch.manual_seed(0)
+    corner, inside = encoder(first)[0], encoder(moved)[0]
+    assert not torch.allclose(corner[:, :3], inside[:, :3], atol=1e-4)  # there the spot is in the corner of the window
+
+
+def test_low_precision_around_them_changes_their_numbers_little() -> None:
+    """Places are found, windows cut and put in full precision; the networks alone are in that of autocast."""
+    torch.manual_seed(0)
+    codes, frames = torch.randn(4, 5), torch.rand(4, 3, 16, 20)
+    encoder, decoder = encoder_of(), decoder_of()
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        assert torch.equal(decoder.place(codes), decoder_of().place(codes))
+        low = decoder.visited(codes), encoder.heap(frames[:, 2])
+    assert torch.equal(low[0], decoder.visited(codes))
+    assert torch.equal(low[1], encoder.heap(frames[:, 2]))
+
+
+def test_numbers_that_are_none_are_refused() -> None:
+    with pytest.raises(TypeError, match="output_bias must be a number, got 'a'"):
+        decoder_of(output_bias="a")
+    with pytest.raises(TypeError, match="confidence_bias must be a number, got None"):
+        decoder_of(confidence_bias=None)
+    with pytest.raises(TypeError, match="codes must be a tensor of floating-point numbers, got torch"):
+        decoder_of()(torch.zeros(2, 5, dtype=torch.int64))
+    with pytest.raises(TypeError, match="codes must be a tensor of floating-point numbers, got list"):
+        UniformDecoder(5, (3, 16, 20))([0.0] * 5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"codes must have shape \(..., code_dim\)"):
+        decoder_of().visited(torch.zeros(2, 3))
+    assert encoder_of(initial_scale=1e3).offset == 1e3
 
 
 def test_wrong_shapes_are_refused() -> None:
