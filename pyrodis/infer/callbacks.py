@@ -154,6 +154,14 @@ class Recorder(lightning.Callback):
         self._saved, self._step = time.monotonic(), engine.state.step
         return self.directory.last
 
+    def leave_out(self, seconds: float) -> None:
+        """Leave seconds that were no training out of the history.
+
+        Args:
+            seconds: How many have passed.
+        """
+        self._clock += seconds
+
     def _lap(self, engine: Engine) -> float:
         now = time.monotonic()
         seconds, self._clock = engine.state.seconds + now - self._clock, now
@@ -175,11 +183,15 @@ class Preview(lightning.Callback):
 
     Args:
         show: What is called with them, on the CPU and in eval mode.
+        recorder: What counts the seconds of the training, which these are not.
         minutes: Until the first time.
     """
 
-    def __init__(self, show: Callable[[nn.Module, nn.Module], object], minutes: float = 2.0) -> None:
+    def __init__(
+        self, show: Callable[[nn.Module, nn.Module], object], recorder: Recorder, minutes: float = 2.0
+    ) -> None:
         self.show = show
+        self.recorder = recorder
         self.minutes = minutes
         self._clock = 0.0
 
@@ -194,6 +206,7 @@ class Preview(lightning.Callback):
             return
         while passed >= 60 * self.minutes:
             self.minutes *= 2
+        start = time.monotonic()
         try:
             # Random numbers of a device need not be kept: those of every step are set before it.
             with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -202,6 +215,7 @@ class Preview(lightning.Callback):
         except Exception as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             tqdm.write(f"the preview failed and the training goes on: {reason}", file=sys.stderr)
+        self.recorder.leave_out(time.monotonic() - start)
 
 
 class Interruption(lightning.Callback):

@@ -251,7 +251,7 @@ def _train(
     request = StopRequest()
     interruption = Interruption(request, recorder)
     with _quiet(), request.watch(), _isolated(cuda):
-        shown = [] if settings.preview is None or not first_process() else [Preview(settings.preview)]
+        shown = [] if settings.preview is None or not first_process() else [Preview(settings.preview, recorder)]
         trainer = _make_trainer(settings, cuda, [ValidateFirstSteps(), recorder, *shown, interruption, Progress()])
         engine.train()
         try:
