@@ -196,9 +196,9 @@ class WindowEncoder(nn.Module):
     G is a Gaussian, cut at twice its scale, so that p_0 is the middle of the largest heap of such pixels. w(p) is the
     window of P x P pixels around p, of all channels; r, a small network, moves it to the middle of one object, and a
     reads it. p is kept where the window lies within the image, and the place that the code tells a hundredth of the
-    room away from its edges, where the code would be infinite. No gradient
-    goes through the largest heap, which jumps; one goes through r. The scale of the whole code, place included, is read
-    from the window as well. What is outside of the window the code cannot know.
+    room away from its edges, where the code would be infinite. No gradient goes through the largest heap, which jumps;
+    one goes through r. The scale of the whole code, place included, is read from the window as well. What is outside of
+    the window the code cannot know.
 
     Args:
         code_dim: D = S + 2: what, then where, as `WindowDecoder` has them.
