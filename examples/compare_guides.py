@@ -361,6 +361,7 @@ def draw_bounds(folder: Path, done: Mapping[str, Mapping[str, Score]], known: Ma
         ax.set_title(title, fontsize=10)
         ax.set_xlabel("seconds" if key == "seconds_a_step" else "nats per clip", fontsize=9)
         ax.axvline(0, color="black", lw=0.8)
+        ax.locator_params(axis="x", nbins=4)  # more would run into those of the next panel
         ax.spines[["top", "right"]].set_visible(False)
     for name, score in known.items() if exact else ():
         if name in done:
