@@ -144,3 +144,15 @@ def test_encoders_and_images_of_another_size_are_refused() -> None:
         ResidualGuide(decoders, encoders, CODE)(torch.rand(2, 1, 3, 16, 16))
     with pytest.raises(ValueError, match="frame"):
         ResidualGuide(decoders, encoders, CODE)(torch.rand(2, 3, 1, 16, 16))
+
+
+def test_a_preview_shares_decoders_as_the_pair_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pyrodis.infer import callbacks
+
+    clock, seen = iter(range(0, 10**6, 50)), []
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: float(next(clock)))
+    settings = FitSettings(num_epochs=2, batch_size=8, device="cpu", preview=lambda *pair: seen.append(pair))
+    pair = make_pair()
+    pyrodis.fit(*pair, Spots(16), settings=settings)
+    assert seen
+    assert all(guide.looks_with(model) and model is not pair[0] for model, guide in seen)
