@@ -100,3 +100,10 @@ def test_a_cooldown_falls_geometrically_from_ten_thousand_to_one() -> None:
 def test_a_bad_cooldown_is_refused(value: object, error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
         FitSettings(kl_cooldown_epochs=value)  # type: ignore[arg-type]
+
+
+def test_a_preview_is_no_part_of_what_is_recorded() -> None:
+    settings = FitSettings(num_epochs=3, preview=lambda model, guide: None)
+    assert settings.recorded() == FitSettings(num_epochs=3).recorded()
+    assert "preview" not in settings.recorded()
+    assert settings.recorded()["num_epochs"] == 3
