@@ -173,7 +173,7 @@ class ResidualGuide(nn.Module):
 
     def _parameters_of(self, k: int, found: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Loc and scale of an encoder, if they are that."""
-        if not isinstance(found, tuple) or len(found) != 2:
+        if not isinstance(found, tuple) or [isinstance(value, torch.Tensor) for value in found] != [True, True]:
             raise ValueError(
                 f"encoders[{k}] must give loc and scale, got {type(found).__name__}; put a pyrodis.nn.LocScale after it"
             )
@@ -189,6 +189,8 @@ class ResidualGuide(nn.Module):
         """What a component makes of its mean code (B, C + 1, H, W), without gradient."""
         with torch.no_grad():
             output: torch.Tensor = self.decoders[k](loc)
+        if not isinstance(output, torch.Tensor):
+            raise TypeError(f"decoders[{k}] must give a tensor, images and a confidence, got {type(output).__name__}")
         if output.shape[-3:] != (image.shape[-3] + 1, *image.shape[-2:]):
             raise ValueError(
                 f"decoders[{k}] must give images and a confidence of shape {(image.shape[-3] + 1, *image.shape[-2:])} "

@@ -137,6 +137,15 @@ def test_encoders_and_images_of_another_size_are_refused() -> None:
     bare = [encoders[0][0], *encoders[1:]]  # type: ignore[index]
     with pytest.raises(ValueError, match=r"encoders\[0\] must give loc and scale, got Tensor; put a pyrodis.nn.LocSc"):
         ResidualGuide(decoders, bare, CODE)(x)
+
+    class Pair(nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[int, int]:
+            return 1, 2
+
+    with pytest.raises(ValueError, match=r"encoders\[1\] must give loc and scale, got tuple; put a pyrodis.nn.LocSc"):
+        ResidualGuide(decoders, [encoders[0], Pair(), encoders[2]], CODE)(x)
+    with pytest.raises(TypeError, match=r"decoders\[0\] must give a tensor, images and a confidence, got tuple"):
+        ResidualGuide([Pair(), *decoders[1:]], encoders, CODE)(x)
     other = [nn.Sequential(UniformDecoder(CODE, (4, 16, 16))), *decoders[1:]]
     with pytest.raises(ValueError, match=r"decoders\[0\] must give images and a confidence of shape \(2, 16, 16\)"):
         ResidualGuide(other, encoders, CODE)(x)
