@@ -268,7 +268,7 @@ def train_digit_judge(
             f"{measured['centroid_error']:.2f} pixels, worse than {required_accuracy} and {allowed_error}, so it may "
             f"not judge; delete {path} and train it on more frames than {len(train)}, or with more epochs"
         )
-    return judge.eval(), measured
+    return judge.eval().to(memory_format=torch.channels_last), measured
 
 
 def digit_judge_accuracies(judge: DigitJudge, dataset: Any, batch_size: int = 32) -> dict[str, float]:

@@ -165,7 +165,7 @@ def train_judge(
             f"the judge reads real test clips with accuracy {poor}, below {required_accuracy}, so it may not judge; "
             f"delete {path} and train it longer with num_epochs above {num_epochs}"
         )
-    return judge.eval(), accuracies
+    return judge.eval().to(memory_format=torch.channels_last), accuracies
 
 
 def judge_accuracies(judge: Judge, dataset: Any, batch_size: int = 128) -> dict[str, float]:

@@ -60,4 +60,6 @@ def load(
     load_weights(model, guide, weights, path)
     if isinstance(guide, ResidualGuide):
         guide.look_with(model)  # what the two shared they share again; a run holds it twice, with the same weights
-    return model.to(device).eval(), guide.to(device).eval()
+    for program in (model, guide):
+        program.eval().to(device).to(memory_format=torch.channels_last)  # as `fit` leaves them: half the time on a CPU
+    return model, guide

@@ -220,8 +220,8 @@ def _finish(
         source = Path("memory") if directory is None else directory.best
         best = read_checkpoint(source)[0] if best_weights is None else best_weights
         load_weights(model, guide, best, source, penalties=True)
-    model.eval()
-    guide.eval()
+    for module in (model, guide):
+        module.eval().to(memory_format=torch.channels_last)  # also where nothing was left to train
     if directory is not None:
         directory.write_history(state.rows)
         save_weights(directory.weights, model, guide)
