@@ -101,8 +101,8 @@ class ResidualGuide(nn.Module):
             raise ValueError(f"num_frames must be 1, since ResidualGuide reads images, got {num_frames!r}")
         return {f"z^{k + 1}": ("x_1",) for k in range(len(self.encoders))}
 
-    def looks_with(self, model: nn.Module) -> bool:
-        """Return whether the decoders are the very modules of a model.
+    def shares_with(self, model: nn.Module) -> bool:
+        """Return whether the decoders are the very modules of a model; `fit` asks, of any guide that has this method.
 
         Args:
             model: A `ParallelVAE`.
@@ -113,8 +113,8 @@ class ResidualGuide(nn.Module):
         theirs = getattr(model, "decoders", ())
         return len(theirs) == len(self.decoders) and all(a is b for a, b in zip(self.decoders, theirs))
 
-    def look_with(self, model: nn.Module) -> None:
-        """Take the decoders of a model in place of one's own, as after both were loaded apart.
+    def share_with(self, model: nn.Module) -> None:
+        """Take the decoders of a model in place of one's own; `load` calls it, of any guide that has this method.
 
         Args:
             model: A `ParallelVAE` of as many components.

@@ -46,8 +46,6 @@ def load(
             ...
         FileNotFoundError: nowhere/config.json does not exist; give the directory of a run
     """
-    from pyrodis.guides import ResidualGuide
-
     config = read_config(run)
     path = Path(run) / "weights.safetensors"
     with torch.device("meta"):  # shapes alone
@@ -58,8 +56,9 @@ def load(
     model = build(config["model"]) if model is None else model
     guide = build(config["guide"]) if guide is None else guide
     load_weights(model, guide, weights, path)
-    if isinstance(guide, ResidualGuide):
-        guide.look_with(model)  # what the two shared they share again; a run holds it twice, with the same weights
+    sharing: Any = guide
+    if hasattr(sharing, "share_with"):
+        sharing.share_with(model)  # what the two shared they share again; a run holds it twice, with the same weights
     for program in (model, guide):
         program.eval().to(device).to(memory_format=torch.channels_last)  # as `fit` leaves them: half the time on a CPU
     return model, guide

@@ -161,16 +161,14 @@ def _spread_weights(model: nn.Module, guide: nn.Module) -> None:
 
 
 def _check_modules(model: object, guide: object) -> None:
-    from pyrodis.guides import ResidualGuide
-
     for name, module in (("model", model), ("guide", guide)):
         if not isinstance(module, nn.Module):
             raise TypeError(f"{name} must be a torch module that is a Pyro program, got {type(module).__name__}")
-    inner = innermost(cast(nn.Module, guide))
-    if isinstance(inner, ResidualGuide) and not inner.looks_with(innermost(cast(nn.Module, model))):
+    inner: Any = innermost(cast(nn.Module, guide))
+    if hasattr(inner, "shares_with") and not inner.shares_with(innermost(cast(nn.Module, model))):
         raise ValueError(
-            "guide must have the very decoders of the model, got others, which would not train with it; build it with "
-            "ResidualGuide(model.decoders, guide.encoders, guide.latent_dim)"
+            "guide must have the very modules of the model that it uses, got others, which would not train with it; "
+            "call guide.share_with(model)"
         )
 
 

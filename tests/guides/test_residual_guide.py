@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyro
 import pytest
 import torch
+from pyro.distributions import Normal
 from torch import nn
 
 import pyrodis
@@ -88,13 +90,13 @@ def test_loaded_pairs_share_their_decoders_and_others_are_refused(tmp_path: Path
     settings = FitSettings(num_epochs=1, batch_size=16, device="cpu")
     pyrodis.fit(model, guide, Spots(16), settings=settings, output=tmp_path / "run")
     again = pyrodis.load(tmp_path / "run")
-    assert again[1].looks_with(again[0])
+    assert again[1].shares_with(again[0])
     pyrodis.fit(*again, Spots(16), settings=settings)
     assert all(torch.equal(a, b) for a, b in zip(again[0].decoders.parameters(), again[1].decoders.parameters()))
-    with pytest.raises(ValueError, match="guide must have the very decoders of the model, got others, which would not"):
+    with pytest.raises(ValueError, match="guide must have the very modules of the model that it uses, got others"):
         pyrodis.fit(make_pair()[0], guide, Spots(16), settings=settings)
     with pytest.raises(ValueError, match="model must have 3 decoders, as many as encoders, got 2"):
-        guide.look_with(make_pair(1)[0])
+        guide.share_with(make_pair(1)[0])
 
 
 def test_the_ground_is_visited_by_all() -> None:
@@ -164,4 +166,46 @@ def test_a_preview_shares_decoders_as_the_pair_does(monkeypatch: pytest.MonkeyPa
     pair = make_pair()
     pyrodis.fit(*pair, Spots(16), settings=settings)
     assert seen
-    assert all(guide.looks_with(model) and model is not pair[0] for model, guide in seen)
+    assert all(guide.shares_with(model) and model is not pair[0] for model, guide in seen)
+
+
+class Borrower(nn.Module):
+    """A guide of one's own, which reads with the decoder's layer turned round."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: torch.Tensor, batch_size: int | None = None) -> dict[str, torch.Tensor]:
+        with pyro.plate("data", len(x), dim=-1):
+            return {"z": pyro.sample("z", Normal(x.flatten(1) @ self.layer.weight, 1.0).to_event(1))}
+
+    def shares_with(self, model: nn.Module) -> bool:
+        return self.layer is model.layer
+
+    def share_with(self, model: nn.Module) -> None:
+        self.layer = model.layer  # type: ignore[assignment]
+
+
+class Drawer(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 4)
+
+    def forward(self, x: torch.Tensor | None = None, batch_size: int | None = None) -> dict[str, torch.Tensor]:
+        size = (batch_size or 1) if x is None else len(x)
+        with pyro.plate("data", size, dim=-1):
+            z = pyro.sample("z", Normal(torch.zeros(size, 2), 1.0).to_event(1))
+            pixels = Normal(self.layer(z).reshape(size, 1, 1, 2, 2), 0.1).to_event(4)
+            return {"x": pyro.sample("x", pixels, obs=x), "z": z}
+
+
+def test_a_guide_of_ones_own_says_that_it_shares(tmp_path: Path) -> None:
+    model, settings = Drawer(), FitSettings(num_epochs=1, device="cpu")
+    guide = Borrower(model.layer)
+    pyrodis.fit(model, guide, torch.rand(4, 1, 1, 2, 2), settings=settings, output=tmp_path)
+    again = pyrodis.load(tmp_path, Drawer(), Borrower(nn.Linear(2, 4)))
+    assert again[1].layer is again[0].layer
+    assert torch.equal(again[0].layer.weight, model.layer.weight)
+    with pytest.raises(ValueError, match=r"very modules of the model .* call guide\.share_with\(model\)"):
+        pyrodis.fit(Drawer(), guide, torch.rand(4, 1, 1, 2, 2), settings=settings)
