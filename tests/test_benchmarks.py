@@ -84,3 +84,40 @@ def test_the_plain_baseline_learns(load: object) -> None:
             losses.append(float(loss.detach()))
     assert all(parameter.grad is not None for parameter in module.parameters())
     assert losses[-1] < 0.7 * losses[0]
+
+
+def test_a_profile_ends_the_training_and_its_shares_are_a_whole(load: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    script: ModuleType = load("profile_presets")  # type: ignore[operator]
+    tiny = ("--smoke-test", "--num-epochs", "99", "--num-train", "64", "--output", "nowhere")
+    monkeypatch.setattr(script, "PRESETS", {"tiny": ("unsupervised_objects", tiny)})
+    found = script.measure("tiny", 3)
+    assert found["milliseconds"] > 0
+    assert sum(found["shares"].values()) == pytest.approx(1.0, abs=1e-3)
+    assert min(found["shares"][name] for name in ("convolutions", "elementwise", "data", "Python")) > 0.001
+    assert "| tiny |" in script.table({"presets": {"tiny": found}})
+    short = ("--smoke-test", "--num-epochs", "1", "--num-train", "32")
+    monkeypatch.setattr(script, "PRESETS", {"short": ("unsupervised_objects", short)})
+    with pytest.raises(RuntimeError, match=r"the training of short ended after .* steps; ask for fewer --rounds"):
+        script.measure("short", 3)
+
+
+@pytest.mark.parametrize(
+    ("operation", "share"),
+    [
+        ("aten::mkldnn_convolution", "convolutions"),
+        ("aten::convolution_backward", "convolutions"),
+        ("aten::_fused_adam_", "optimizer"),
+        ("aten::normal_", "random numbers"),
+        ("aten::native_batch_norm", "norms, pooling, resizing"),
+        ("aten::addmm", "products"),
+        ("aten::mkldnn_rnn_layer", "recurrent layers"),
+        ("aten::copy_", "copies and casts"),
+        ("aten::to", "copies and casts"),
+        ("aten::linalg_cholesky_ex", "linear algebra"),
+        ("aten::resolve_conj", "elementwise"),
+        ("aten::leaky_relu", "elementwise"),
+    ],
+)
+def test_operations_are_told_by_their_names(load: object, operation: str, share: str) -> None:
+    script: ModuleType = load("profile_presets")  # type: ignore[operator]
+    assert script.share_of(operation) == share

@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from pyrodis.infer.judge import load_cached, save_cached
 from pyrodis.metrics import centroid_error
+from pyrodis.nn.conv import max_over_places
 from pyrodis.ops import check_frames_shape, check_positive_int, full_precision
 from pyrodis.ops.paths import cache_dir
 
@@ -183,7 +184,7 @@ class DigitJudge(nn.Module):
 
     def _hidden(self, flat: Tensor) -> Tensor:
         maps = self.trunk(flat)
-        pooled = torch.cat([maps.amax((-1, -2)), maps.mean((-1, -2))], 1)
+        pooled = torch.cat([max_over_places(maps), maps.mean((-1, -2))], 1)
         return full_precision(self.hidden(pooled).relu())
 
     def _log_probs(self, features: Tensor) -> Tensor:

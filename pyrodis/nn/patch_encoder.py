@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from pyrodis.nn.conv import _SLOPE, check_frame_shape, flatten_frames
+from pyrodis.nn.conv import _SLOPE, check_frame_shape, flatten_frames, max_over_places
 from pyrodis.ops import check_positive_int, full_precision
 
 
@@ -80,5 +80,5 @@ class PatchEncoder(nn.Module):
             Tensor of shape (..., feature_dim), in full precision.
         """
         flat = flatten_frames(frames, self.frame_shape, self.norm.weight)
-        features = self.norm(full_precision(self.patches(flat).amax(dim=(-2, -1))))
+        features = self.norm(full_precision(max_over_places(self.patches(flat))))
         return full_precision(features).reshape(*frames.shape[:-3], -1)
