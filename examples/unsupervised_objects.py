@@ -4,7 +4,8 @@
 
 The first VAE draws the ground; each of the others looks where the ground fails and no VAE before it has been, and draws
 what it finds in a window. Scores ask whether the pixels of an object are one VAE's. The run directory holds settings,
-weights, history, scores and figures. See docs/papers/parallel_vae.md.
+weights, history, scores and figures. No paper has this method: --preset paper is --preset best.
+See docs/papers/parallel_vae.md.
 """
 
 from __future__ import annotations
@@ -55,9 +56,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "default": SHARED | {"num_epochs": 12},
     # Wider networks, more images and more passes over them.
     "best": SHARED | {"widths": (32, 64), "dense_dim": 256, "num_train": 40_000, "num_epochs": 16},
-    # No paper has this method.
-    "paper": SHARED | {"widths": (32, 64), "dense_dim": 256, "num_train": 40_000, "num_epochs": 16},
 }
+PRESETS["paper"] = PRESETS["best"]  # no paper has this method
 SMOKE = {"what_dim": 2, "widths": (2, 2), "dense_dim": 8, "num_train": 32, "num_epochs": 1, "batch_size": 16}
 SIZES = {"validation": 500, "test": 1_000}
 SMOKE_SIZES = {"validation": 16, "test": 40}
@@ -102,8 +102,22 @@ def apply_preset(options: argparse.Namespace) -> None:
     for name, value in preset.items():
         if getattr(options, name) is None:
             setattr(options, name, value)
-    if options.num_windows is not None and options.num_windows < 1:
-        raise ValueError(f"--num-windows must be at least 1, got {options.num_windows}")
+    for name in ("num_windows", "window_size", "what_dim", "dense_dim", "num_train", "num_epochs", "batch_size"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {value}")
+    if min(options.widths) < 1:
+        raise ValueError(f"--widths must be at least 1 each, got {' '.join(map(str, options.widths))}")
+
+
+def check_window(options: argparse.Namespace, frame_shape: tuple[int, int, int]) -> None:
+    """Refuse a window that the frame does not hold, or that cannot be halved as often as there are layers."""
+    side, multiple = min(frame_shape[1:]), 2 ** len(options.widths)
+    if options.window_size > side or options.window_size % multiple:
+        raise ValueError(
+            f"--window-size must be a multiple of {multiple}, one doubling for each of --widths, at most {side}, the "
+            f"side of the frames, got {options.window_size}"
+        )
 
 
 def load_digits(options: argparse.Namespace) -> ItemSource:
@@ -139,6 +153,7 @@ DATA = {"flat": flat, "digits": digits, "overlapping": overlapping}
 
 def make_pair(options: argparse.Namespace, data: Any) -> tuple[ParallelVAE, ResidualGuide]:
     """A ground and windows on it; guide and model share the decoders."""
+    check_window(options, data.frame_shape)
     torch.manual_seed(options.seed)
     channels, height, width = data.frame_shape
     shape, code, widths = (channels + 1, height, width), options.what_dim + 2, tuple(options.widths)

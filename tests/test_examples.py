@@ -812,3 +812,24 @@ def test_other_scenes_run_to_their_end(arguments: tuple[str, ...], tmp_path: Pat
     assert (output / "figures" / "scenes.png").exists() != alone
     model, _ = pyrodis.load(output)
     assert len(model.decoders) == (1 if alone else 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--window-size", "0"), "--window-size must be at least 1, got 0"),
+        (
+            ("--window-size", "66"),
+            "--window-size must be a multiple of 4, one doubling for each of --widths, at most 64",
+        ),
+        (("--window-size", "27"), r"--window-size must be a multiple of 4, .* got 27"),
+        (("--num-windows", "0"), "--num-windows must be at least 1, got 0"),
+        (("--widths", "4", "0"), "--widths must be at least 1 each, got 4 0"),
+    ],
+)
+def test_the_windows_refuse(options: tuple[str, ...], message: str) -> None:
+    module = load_example("unsupervised_objects")
+    parsed = module.make_parser().parse_args(["--smoke-test", *options])
+    with pytest.raises(ValueError, match=message):
+        module.apply_preset(parsed)
+        module.check_window(parsed, (3, 64, 64))
