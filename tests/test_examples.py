@@ -830,6 +830,10 @@ def test_other_scenes_run_to_their_end(arguments: tuple[str, ...], tmp_path: Pat
 def test_the_windows_refuse(options: tuple[str, ...], message: str) -> None:
     module = load_example("unsupervised_objects")
     parsed = module.make_parser().parse_args(["--smoke-test", *options])
-    with pytest.raises(ValueError, match=message):
+
+    def check() -> None:
         module.apply_preset(parsed)
         module.check_window(parsed, (3, 64, 64))
+
+    with pytest.raises(ValueError, match=message):
+        check()
