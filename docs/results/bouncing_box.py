@@ -14,10 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import platform
-import re
-import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,7 +22,9 @@ from typing import Any
 
 import numpy as np
 import pyro
+import shared_results
 import torch
+from shared_results import commit, machine
 from torch import Tensor, nn
 
 import pyrodis
@@ -274,11 +272,10 @@ def path_of(row: str) -> Path:
 
 
 def store(row: str, scores: Mapping[str, Score], training: dict[str, Any] | None) -> None:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True).stdout
     result = {
         "command": f"python docs/results/bouncing_box.py --rows {row}",
-        "library_commit": commit.strip(),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+        "library_commit": commit(),
+        "machine": machine(),
         "data": BouncingBox(split="test", num_sequences=NUM_TEST).checksum,
         "training": training,
         "scores": {name: value.as_dict() for name, value in scores.items()},
@@ -351,8 +348,7 @@ def table() -> str:
 
 def write_blocks(text: str) -> str:
     """Return a page with the table between its markers."""
-    pattern = r"(<!-- results:bouncing_box -->\n).*?(<!-- /results -->)"
-    return re.sub(pattern, lambda found: f"{found[1]}{table()}\n{found[2]}", text, flags=re.DOTALL)
+    return shared_results.write_blocks(text, {"bouncing_box": table})
 
 
 def main() -> None:

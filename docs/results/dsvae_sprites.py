@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import shared_results
+from shared_results import commit, machine
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -142,11 +142,6 @@ def run_of(row: str) -> Path:
     return ROOT / "runs" / f"results-dsvae_sprites-{row}"
 
 
-def commit() -> str:
-    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
-    return head.stdout.strip()
-
-
 def finish(row: str, data_root: str | None) -> None:
     """Train, score and store one row, resuming a run that was cut."""
     run = run_of(row)
@@ -174,7 +169,7 @@ def finish(row: str, data_root: str | None) -> None:
         "command": " ".join(["python", *command[1:-3]]),
         "trained_at": trained_at.read_text(),
         "scored_at": scored_at,
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+        "machine": machine(),
         "training_minutes": round(seconds / 60, 1),
         "data": config["data"]["train"]["name"],
         "config": config,
@@ -389,10 +384,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
 
 def write_blocks(text: str) -> str:
     """Return a page with the tables between its markers."""
-    for name, block in BLOCKS.items():
-        pattern = rf"(<!-- results:{name} -->\n).*?(<!-- /results -->)"
-        text = re.sub(pattern, lambda found, block=block: found[1] + block() + "\n" + found[2], text, flags=re.DOTALL)
-    return text
+    return shared_results.write_blocks(text, BLOCKS)
 
 
 def main() -> None:

@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyro
+import shared_results
 import torch
+from shared_results import commit
 from torch import Tensor, nn
 from torch.distributions import kl_divergence
 
@@ -236,7 +236,6 @@ def path_of(row: str) -> Path:
 
 def finish(row: str) -> None:
     """Train one guide, measure what it leaves, and store the row."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True).stdout
     torch.manual_seed(SEED)
     model, guide, started = make_model(), make_guide(row), time.perf_counter()
     trained = not row.endswith("exact")
@@ -249,7 +248,7 @@ def finish(row: str) -> None:
     settings = {"steps": NUM_STEPS, "batch_size": BATCH_SIZE, "seed": SEED, "seconds": round(seconds, 1)}
     result = {
         "command": f"python docs/results/linear_gaussian.py --rows {row}",
-        "library_commit": commit.strip(),
+        "library_commit": commit(),
         "model": {"frames": NUM_FRAMES, "pixels": NUM_PIXELS, "codes": DIM, "scale": SCALE, "seed": MODEL_SEED},
         "training": settings if trained else None,
         "least_gap": least_gap(row, model) / NUM_FRAMES,
@@ -276,8 +275,7 @@ def table() -> str:
 
 def write_blocks(text: str) -> str:
     """Return a page with the table between its markers."""
-    pattern = r"(<!-- results:linear_gaussian -->\n).*?(<!-- /results -->)"
-    return re.sub(pattern, lambda found: f"{found[1]}{table()}\n{found[2]}", text, flags=re.DOTALL)
+    return shared_results.write_blocks(text, {"linear_gaussian": table})
 
 
 def main() -> None:
