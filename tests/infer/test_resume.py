@@ -189,7 +189,11 @@ def test_an_early_stop_stays_stopped_when_the_run_is_made_longer(tmp_path: Path)
 
 def test_what_cannot_change_a_result_may_differ_on_resume(tmp_path: Path) -> None:
     train(tmp_path, settings=settings())
-    train(tmp_path, settings=settings(num_workers=1, checkpoint_minutes=1.0), resume=True)
+    other = settings(num_epochs=4, num_workers=1, checkpoint_minutes=1.0)
+    resumed, history = train(tmp_path, settings=other, resume=True)
+    whole, expected = train(None, settings=settings(num_epochs=4))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert history.column("train_total") == expected.column("train_total")
 
 
 def test_damaged_checkpoints_alone_are_refused(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_all_dead() -> None:
 
 def test_a_factor_that_no_dimension_holds() -> None:
     found = factor_vae_score(CLASSES[:, :2] * 1.0, CLASSES, ("a", "b", "c"), **FEW)
-    assert (found["factor_vae/a"].value, found["factor_vae/b"].value) == (1, 1) or found["factor_vae/c"].value > 0.3
+    assert (found["factor_vae/a"].value, found["factor_vae/b"].value, found["factor_vae/c"].value) == (1, 1, 0)
     assert found["factor_vae"].value < 0.95
     assert found["factor_vae"].value == pytest.approx(np.mean([found[f"factor_vae/{name}"].value for name in "abc"]))
 
