@@ -129,15 +129,19 @@ def gap_curves(history: History, weights: Mapping[str, float]) -> dict[str, np.n
 
 
 def overfit_scores(history: History, sums: Mapping[str, Mapping[str, float]]) -> dict[str, Score]:
-    """By how much validation exceeds training at the end, and how much it and their difference grew after the minimum.
+    """By how much validation exceeds training at the end, and how much either grew since validation was least.
 
-    Of every named sum of terms, such as the objective, and of the loss of agreement by itself.
+    Of every named sum of terms, such as the objective, and of the loss of agreement by itself. The difference by itself
+    is least in the first epoch, whose mean loss is far above that of its end.
     """
     scores, num = {}, len(history.rows)
     for name, weights in sums.items():
         curves = gap_curves(history, weights)
-        numbers = {"gap": curves["gap"][-1], "lowest_validation_epoch": 1 + int(curves["validation"].argmin())}
-        numbers |= {f"{part}_growth": curves[part][-1] - curves[part].min() for part in ("gap", "validation")}
+        lowest = int(curves["validation"].argmin())
+        numbers = {"gap": curves["gap"][-1], "lowest_validation_epoch": 1 + lowest}
+        numbers |= {
+            f"{part}_growth_since_lowest": curves[part][-1] - curves[part][lowest] for part in ("gap", "validation")
+        }
         scores |= {f"overfit/{name}/{key}": circle.number(value, num, 0.0) for key, value in numbers.items()}
     return scores
 

@@ -274,9 +274,9 @@ USE_SCORES = {
 }
 OVERFIT_SCORES = {
     "validation less training at the end": "overfit/loss/gap",
-    "its growth after its minimum": "overfit/loss/gap_growth",
-    "growth of validation after its minimum": "overfit/loss/validation_growth",
-    "the latter of the agreement alone": "overfit/agreement/validation_growth",
+    "its growth since validation was least": "overfit/loss/gap_growth_since_lowest",
+    "growth of validation since then": "overfit/loss/validation_growth_since_lowest",
+    "the latter of the agreement alone": "overfit/agreement/validation_growth_since_lowest",
     "epoch of least validation": "overfit/loss/lowest_validation_epoch",
 }
 
@@ -289,7 +289,12 @@ GOALS = (
     ("swap: centers off, pixels over the judge's own error", "over_floor", "at most 2", BY_SWAP),
     ("identity read off where by a network, above chance", "leak", "at most .05", BY_SWAP),
     ("position read off what by a network, R²", "what/position/network", "at most .05", BY_SWAP),
-    ("validation less training, growth after its minimum", "overfit/loss/gap_growth", "does not grow", BY_LENGTH),
+    (
+        "validation less training, growth since validation was least",
+        "overfit/loss/gap_growth_since_lowest",
+        "does not grow",
+        BY_LENGTH,
+    ),
 )
 
 
