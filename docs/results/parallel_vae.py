@@ -247,7 +247,7 @@ def keep_figure(row: str, run: Path) -> None:
     shown = run / "figures" / ("unseen.png" if name.startswith("5-mnist") else "components.png")
     if seed == "0" and shown.exists():
         with Image.open(shown) as figure:
-            colors = 256 if "flat" in name or "scenes" in name else 64
+            colors = 64 if "mnist" in name or "digits" in name or "fashion" in name else 256
             figure.convert("RGB").quantize(colors).save(figure_of(name), optimize=True)
 
 
