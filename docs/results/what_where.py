@@ -220,6 +220,8 @@ def value_of(result: dict[str, Any], run: str, score: str) -> float | None:
 
 
 def digits_of(score: str) -> int:
+    if score.endswith("epoch"):
+        return 0
     return 4 if score.startswith(("mse", "future", "overfit/loss")) else 1 if "fid" in score else 3
 
 
