@@ -69,7 +69,8 @@ class Meter:
 
     def __init__(self, step: Callable[..., torch.Tensor], num_steps: int) -> None:
         self.step, self.num_steps = step, num_steps
-        self.count, self.starts = 0, []
+        self.count = 0
+        self.starts: list[float] = []
         self.profiler = profile(activities=[ProfilerActivity.CPU])
         self.wall = 0.0
 
@@ -180,7 +181,9 @@ def main() -> None:
     os.environ.setdefault("MPLBACKEND", "Agg")
     result: dict[str, Any] = {"machine": machine(), "steps": options.rounds, "presets": {}}
     if options.output is not None and options.output.exists():
-        result["presets"] = json.loads(options.output.read_text(encoding="utf8"))["presets"]
+        before = json.loads(options.output.read_text(encoding="utf8"))
+        if before["machine"]["commit"] == result["machine"]["commit"]:  # else nothing of it is kept
+            result["presets"] = before["presets"]
     for name in options.only:
         result["presets"][name] = measure(name, options.rounds)
         result["presets"] = {name: result["presets"][name] for name in PRESETS if name in result["presets"]}
