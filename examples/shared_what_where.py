@@ -129,19 +129,18 @@ def gap_curves(history: History, weights: Mapping[str, float]) -> dict[str, np.n
 
 
 def overfit_scores(history: History, sums: Mapping[str, Mapping[str, float]]) -> dict[str, Score]:
-    """By how much validation exceeds training at the end, and how much either grew since validation was least.
+    """By how much validation exceeds training at the end, and how much either grew after its minimum.
 
-    Of every named sum of terms, such as the objective, and of the loss of agreement by itself. The difference by itself
-    is least in the first epoch, whose mean loss is far above that of its end.
+    Of every named sum of terms, such as the objective, and of the loss of agreement by itself. The minimum of the
+    difference is that over the last half of the epochs: in the first ones the mean loss is far above that of their end.
     """
     scores, num = {}, len(history.rows)
     for name, weights in sums.items():
         curves = gap_curves(history, weights)
-        lowest = int(curves["validation"].argmin())
-        numbers = {"gap": curves["gap"][-1], "lowest_validation_epoch": 1 + lowest}
-        numbers |= {
-            f"{part}_growth_since_lowest": curves[part][-1] - curves[part][lowest] for part in ("gap", "validation")
-        }
+        gap, validation = curves["gap"], curves["validation"]
+        numbers = {"gap": gap[-1], "lowest_validation_epoch": 1 + int(validation.argmin())}
+        numbers["gap_growth_in_last_half"] = gap[-1] - gap[num // 2 :].min()
+        numbers["validation_growth"] = validation[-1] - validation.min()
         scores |= {f"overfit/{name}/{key}": circle.number(value, num, 0.0) for key, value in numbers.items()}
     return scores
 

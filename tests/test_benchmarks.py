@@ -88,7 +88,7 @@ def test_the_plain_baseline_learns(load: object) -> None:
 
 def test_a_profile_ends_the_training_and_its_shares_are_a_whole(load: object, monkeypatch: pytest.MonkeyPatch) -> None:
     script: ModuleType = load("profile_presets")  # type: ignore[operator]
-    tiny = ("--smoke-test", "--num-epochs", "99", "--num-train", "64", "--output", "nowhere")
+    tiny = ("--smoke-test", "--num-epochs", "99", "--num-train", "64")
     monkeypatch.setattr(script, "PRESETS", {"tiny": ("unsupervised_objects", tiny)})
     found = script.measure("tiny", 3)
     assert found["milliseconds"] > 0

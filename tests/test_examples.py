@@ -819,7 +819,7 @@ def test_other_scenes_run_to_their_end(arguments: tuple[str, ...], tmp_path: Pat
     [
         (("--window-size", "0"), "--window-size must be at least 1, got 0"),
         (
-            ("--window-size", "66"),
+            ("--window-size", "68"),
             "--window-size must be a multiple of 4, one doubling for each of --widths, at most 64",
         ),
         (("--window-size", "27"), r"--window-size must be a multiple of 4, .* got 27"),

@@ -271,10 +271,10 @@ def path_of(row: str) -> Path:
     return HERE / f"bouncing_box-{row}.json"
 
 
-def store(row: str, scores: Mapping[str, Score], training: dict[str, Any] | None) -> None:
+def store(row: str, scores: Mapping[str, Score], training: dict[str, Any] | None, trained_at: str) -> None:
     result = {
         "command": f"python docs/results/bouncing_box.py --rows {row}",
-        "library_commit": commit(),
+        "library_commit": trained_at,
         "machine": machine(),
         "data": BouncingBox(split="test", num_sequences=NUM_TEST).checksum,
         "training": training,
@@ -285,9 +285,10 @@ def store(row: str, scores: Mapping[str, Score], training: dict[str, Any] | None
 
 def finish(row: str) -> None:
     """Train one method from one seed, fill in the test clips, and store the row."""
+    trained_at = commit()
     x = clips_of(BouncingBox(split="test", num_sequences=NUM_TEST), [*range(NUM_TEST)])
     if row in BASELINES:
-        store(row, score(fill_in_without_learning(row, x), x), None)
+        store(row, score(fill_in_without_learning(row, x), x), None, trained_at)
         return
     name, seed = ROWS[row]
     torch.manual_seed(seed)
@@ -298,7 +299,8 @@ def finish(row: str) -> None:
     torch.manual_seed(seed)
     filled = fill_in_all(name, model, guide, x)
     settings = {"steps": NUM_STEPS, "batch_size": BATCH_SIZE, "learning_rate": LEARNING_RATE, "dim": DIM}
-    store(row, score(filled, x), {**settings, "seed": seed, "seconds": seconds, "threads": torch.get_num_threads()})
+    training = {**settings, "seed": seed, "seconds": seconds, "threads": torch.get_num_threads()}
+    store(row, score(filled, x), training, trained_at)
     draw(ROOT / "runs" / f"results-bouncing_box-{row}", x, filled)
 
 

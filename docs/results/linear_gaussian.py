@@ -236,6 +236,7 @@ def path_of(row: str) -> Path:
 
 def finish(row: str) -> None:
     """Train one guide, measure what it leaves, and store the row."""
+    trained_at = commit()
     torch.manual_seed(SEED)
     model, guide, started = make_model(), make_guide(row), time.perf_counter()
     trained = not row.endswith("exact")
@@ -248,7 +249,7 @@ def finish(row: str) -> None:
     settings = {"steps": NUM_STEPS, "batch_size": BATCH_SIZE, "seed": SEED, "seconds": round(seconds, 1)}
     result = {
         "command": f"python docs/results/linear_gaussian.py --rows {row}",
-        "library_commit": commit(),
+        "library_commit": trained_at,
         "model": {"frames": NUM_FRAMES, "pixels": NUM_PIXELS, "codes": DIM, "scale": SCALE, "seed": MODEL_SEED},
         "training": settings if trained else None,
         "least_gap": least_gap(row, model) / NUM_FRAMES,

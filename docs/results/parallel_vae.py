@@ -240,14 +240,15 @@ def minutes_of(run: Path) -> float:
 
 
 def keep_figure(row: str, run: Path) -> None:
-    """Keep the figure of masks and images of a first seed, in 64 grays or 256 colors."""
+    """Keep the figure of masks and images of a first seed, in 64 grays where it shows digits, else in 256 colors."""
     from PIL import Image
 
     name, _, seed = row.rpartition("-seed")
     shown = run / "figures" / ("unseen.png" if name.startswith("5-mnist") else "components.png")
     if seed == "0" and shown.exists():
         with Image.open(shown) as figure:
-            colors = 64 if "mnist" in name or "digits" in name or "fashion" in name else 256
+            gray = ("mnist", "digits", "fashion", "overlapping", "unsupervised-4")
+            colors = 64 if any(part in name for part in gray) else 256
             figure.convert("RGB").quantize(colors).save(figure_of(name), optimize=True)
 
 

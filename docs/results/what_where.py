@@ -222,7 +222,9 @@ def value_of(result: dict[str, Any], run: str, score: str) -> float | None:
 def digits_of(score: str) -> int:
     if score.endswith("epoch"):
         return 0
-    return 4 if score.startswith(("mse", "future", "overfit/loss")) else 1 if "fid" in score else 3
+    if score.startswith("overfit"):
+        return 5
+    return 4 if score.startswith(("mse", "future")) else 1 if "fid" in score else 3
 
 
 def cell(name: str, run: str, score: str) -> str:
@@ -276,9 +278,9 @@ USE_SCORES = {
 }
 OVERFIT_SCORES = {
     "validation less training at the end": "overfit/loss/gap",
-    "its growth since validation was least": "overfit/loss/gap_growth_since_lowest",
-    "growth of validation since then": "overfit/loss/validation_growth_since_lowest",
-    "the latter of the agreement alone": "overfit/agreement/validation_growth_since_lowest",
+    "its growth after its minimum in the last half": "overfit/loss/gap_growth_in_last_half",
+    "growth of validation after its minimum": "overfit/loss/validation_growth",
+    "the latter of the agreement alone": "overfit/agreement/validation_growth",
     "epoch of least validation": "overfit/loss/lowest_validation_epoch",
 }
 
@@ -292,8 +294,8 @@ GOALS = (
     ("identity read off where by a network, above chance", "leak", "at most .05", BY_SWAP),
     ("position read off what by a network, R²", "what/position/network", "at most .05", BY_SWAP),
     (
-        "validation less training, growth since validation was least",
-        "overfit/loss/gap_growth_since_lowest",
+        "validation less training, growth after its minimum in the last half",
+        "overfit/loss/gap_growth_in_last_half",
         "does not grow",
         BY_LENGTH,
     ),

@@ -29,6 +29,7 @@ from pyrodis.nn import (
     RandomTones,
     SubsetFrames,
 )
+from pyrodis.ops import channels_last
 
 _COOLDOWN_STEPS = 140  # over which f opens: z learns first
 _CELL = 8  # pixels a side of a cell of a scene
@@ -257,7 +258,7 @@ def steps_in(recipe: Recipe, pair: tuple[nn.Module, nn.Module], data: Any, minut
 
 
 def _time_step(pair: tuple[nn.Module, nn.Module], x: Tensor, precision: str, device: str) -> float:
-    model, guide = (copy.deepcopy(program).to(device, memory_format=torch.channels_last) for program in pair)  # type: ignore[call-overload]
+    model, guide = (channels_last(copy.deepcopy(program).to(device)) for program in pair)
     context = torch.autocast(device, dtype=torch.bfloat16) if precision == "bf16-mixed" else nullcontext()
     x = x.to(device)
     start = time.perf_counter()

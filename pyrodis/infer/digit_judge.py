@@ -15,8 +15,7 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from pyrodis.infer.judge import load_cached, save_cached
 from pyrodis.metrics import centroid_error
-from pyrodis.nn.conv import max_over_places
-from pyrodis.ops import check_frames_shape, check_positive_int, full_precision
+from pyrodis.ops import channels_last, check_frames_shape, check_positive_int, full_precision
 from pyrodis.ops.paths import cache_dir
 
 DIGIT_JUDGE_VERSION = 1
@@ -184,7 +183,7 @@ class DigitJudge(nn.Module):
 
     def _hidden(self, flat: Tensor) -> Tensor:
         maps = self.trunk(flat)
-        pooled = torch.cat([max_over_places(maps), maps.mean((-1, -2))], 1)
+        pooled = torch.cat([maps.amax((-1, -2)), maps.mean((-1, -2))], 1)
         return full_precision(self.hidden(pooled).relu())
 
     def _log_probs(self, features: Tensor) -> Tensor:
@@ -269,7 +268,7 @@ def train_digit_judge(
             f"{measured['centroid_error']:.2f} pixels, worse than {required_accuracy} and {allowed_error}, so it may "
             f"not judge; delete {path} and train it on more frames than {len(train)}, or with more epochs"
         )
-    return judge.eval().to(memory_format=torch.channels_last), measured
+    return channels_last(judge.eval()), measured
 
 
 def digit_judge_accuracies(judge: DigitJudge, dataset: Any, batch_size: int = 32) -> dict[str, float]:
@@ -313,7 +312,7 @@ def _train(judge: DigitJudge, train: Any, num_epochs: int, report: Callable[[str
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=4e-3, total_steps=num_epochs * per_epoch, pct_start=0.1
     )
-    judge.train().to(memory_format=torch.channels_last)
+    channels_last(judge.train())
     half = (judge.frame_shape[1] - 1) / 2
     for epoch in range(num_epochs):
         order = torch.randperm(len(train)).tolist()

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from pyrodis.nn import ConvEncoder
-from pyrodis.ops import check_frames_shape, full_precision
+from pyrodis.ops import channels_last, check_frames_shape, full_precision
 from pyrodis.ops.paths import cache_dir
 
 JUDGE_VERSION = 1
@@ -165,7 +165,7 @@ def train_judge(
             f"the judge reads real test clips with accuracy {poor}, below {required_accuracy}, so it may not judge; "
             f"delete {path} and train it longer with num_epochs above {num_epochs}"
         )
-    return judge.eval().to(memory_format=torch.channels_last), accuracies
+    return channels_last(judge.eval()), accuracies
 
 
 def judge_accuracies(judge: Judge, dataset: Any, batch_size: int = 128) -> dict[str, float]:
@@ -192,7 +192,7 @@ def _train(judge: Judge, train: Any, num_epochs: int, report: Callable[[str], No
     num_steps = num_epochs * (len(train) // batch_size + 1)
     optimizer = torch.optim.Adam(judge.parameters(), lr=2e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=num_steps)
-    judge.train().to(memory_format=torch.channels_last)
+    channels_last(judge.train())
     for epoch in range(num_epochs):
         order = torch.randperm(len(train)).tolist()
         for x, factors in _batches(train, order, batch_size):

@@ -10,7 +10,9 @@ from torch import nn
 
 from pyrodis.infer.checkpoint import check_weights, load_weights, read_weights
 from pyrodis.infer.describe import build
+from pyrodis.infer.penalties import innermost
 from pyrodis.infer.run_directory import read_config
+from pyrodis.ops import channels_last
 
 __all__ = ["load"]
 
@@ -24,8 +26,9 @@ def load(
     """Return the model and the guide of a run, in eval mode.
 
     Built-in classes are built from ``config.json`` through a fixed table; objects of other classes are given. The
-    weights come from ``weights.safetensors``. Nothing is unpickled, nothing is imported by a name from a file, and no
-    memory is taken for sizes that the weights do not have.
+    weights come from ``weights.safetensors``. A guide that uses modules of its model gets them by its `share_with`;
+    weights of convolutions lie channels last, as after `fit`. Nothing is unpickled, nothing is imported by a name from
+    a file, and no memory is taken for sizes that the weights do not have.
 
     Args:
         run: The directory of the run.
@@ -56,9 +59,9 @@ def load(
     model = build(config["model"]) if model is None else model
     guide = build(config["guide"]) if guide is None else guide
     load_weights(model, guide, weights, path)
-    sharing: Any = guide
-    if hasattr(sharing, "share_with"):
-        sharing.share_with(model)  # what the two shared they share again; a run holds it twice, with the same weights
+    inner: Any = innermost(guide)
+    if hasattr(inner, "share_with"):
+        inner.share_with(innermost(model))  # a run holds what they share twice, with the same weights
     for program in (model, guide):
-        program.eval().to(device).to(memory_format=torch.channels_last)  # as `fit` leaves them: half the time on a CPU
+        channels_last(program.eval().to(device))  # as `fit` leaves them
     return model, guide

@@ -23,8 +23,8 @@ class SameClip(nn.Module):
     the clip before in the batch. h is the discriminator's logit for "one clip", theta its weights; a bar marks what is
     held constant. The first half trains the codes alone: it is least, log 2, where the discriminator cannot tell. The
     rest, its cross-entropy, trains the discriminator alone, as `DensityRatio` does. So one optimizer trains both
-    against each other, and no gradient is reversed. In a batch of one, the clip before is the clip itself, and teaches
-    nothing.
+    against each other, and no gradient is reversed. In a batch of one, the clip before is the clip itself, and
+    the discriminator learns that it cannot tell.
 
     It keeps out of a code of every frame what stays in a clip: identity out of where. What moves slowly stays, too:
     half a clip should be long enough for things to have gone elsewhere. `DensityRatio(static="what",

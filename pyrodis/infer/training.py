@@ -35,6 +35,7 @@ from pyrodis.infer.recovery import ignore_signals, read_last_good, retell
 from pyrodis.infer.run_directory import RunDirectory, make_config
 from pyrodis.infer.sampler import StepBatchSampler
 from pyrodis.infer.settings import FitSettings
+from pyrodis.ops import channels_last
 
 __all__ = ["fit"]
 
@@ -156,8 +157,8 @@ def _spread_weights(model: nn.Module, guide: nn.Module) -> None:
     if num_processes() > 1:
         weights = on_first_process(lambda: collect_weights(model, guide, penalties=True))
         load_weights(model, guide, weights, Path("the first process"), penalties=True)
-        model.eval()
-        guide.eval()
+        for module in (model, guide):
+            channels_last(module.eval())
 
 
 def _check_modules(model: object, guide: object) -> None:
@@ -219,7 +220,7 @@ def _finish(
         best = read_checkpoint(source)[0] if best_weights is None else best_weights
         load_weights(model, guide, best, source, penalties=True)
     for module in (model, guide):
-        module.eval().to(memory_format=torch.channels_last)  # also where nothing was left to train
+        channels_last(module.eval())  # also where nothing was left to train
     if directory is not None:
         directory.write_history(state.rows)
         save_weights(directory.weights, model, guide)
@@ -240,7 +241,7 @@ def _train(
     cuda = _uses_cuda(settings)
     plan = _plan(data[0], settings)
     for module in (model, guide):
-        module.to(memory_format=torch.channels_last)
+        channels_last(module)
     sites = find_latent_sites(guide, *_first_item(data[0], guide, settings))
     _check_sites(settings, sites)
     sampler = _make_sampler(data[0], settings, state.step, plan[1])
@@ -263,8 +264,8 @@ def _train(
         finally:
             recorder.close()
     if interruption.stopped:
-        model.eval()
-        guide.eval()
+        for module in (model, guide):
+            channels_last(module.eval())
         raise TrainingInterrupted(-(-state.step // plan[0]), state.step, interruption.checkpoint)
     if first_process():
         _finish(directory, model, guide, settings, state, recorder.best_weights)

@@ -256,8 +256,8 @@ def _widths(frame_shape: tuple[int, int, int], base_channels: int, growth: int) 
 def max_over_places(maps: torch.Tensor) -> torch.Tensor:
     """Return the maximum of every channel over all places of a map.
 
-    As `torch.amax`, whose backward pass shares the gradient among equal maxima, and takes many times as long for
-    it; here one of them has it all.
+    As `torch.amax`, whose backward pass shares the gradient among equal maxima, and takes many times as long for it on
+    a CPU. There one of them has it all; on other devices it is `amax`.
 
     Args:
         maps: Tensor of shape (N, C, H, W).
@@ -269,4 +269,6 @@ def max_over_places(maps: torch.Tensor) -> torch.Tensor:
         >>> max_over_places(torch.arange(8.0).reshape(1, 2, 2, 2))
         tensor([[3., 7.]])
     """
+    if maps.device.type != "cpu":
+        return maps.amax((-2, -1))
     return torch.nn.functional.adaptive_max_pool2d(maps, 1).flatten(1)

@@ -10,6 +10,7 @@ from pyrodis.ops.checks import (
 )
 from pyrodis.ops.components import as_components, check_present, check_single_frames
 from pyrodis.ops.eigenvalues import bounded_eigenvalues
+from pyrodis.ops.layout import channels_last
 from pyrodis.ops.linear_dynamics import chain_precision, contraction, kalman_log_evidence
 from pyrodis.ops.matching import match_parts
 from pyrodis.ops.parameters import register_parameters
@@ -20,6 +21,7 @@ __all__ = [
     "as_components",
     "bounded_eigenvalues",
     "chain_precision",
+    "channels_last",
     "check_eigenvalue",
     "check_frames",
     "check_frames_shape",

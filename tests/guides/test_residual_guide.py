@@ -14,6 +14,7 @@ from torch import nn
 import pyrodis
 from pyrodis.guides import ResidualGuide
 from pyrodis.infer import FitSettings, component_kl, measure_factorization
+from pyrodis.infer.penalties import innermost
 from pyrodis.models import MixturePixels, ParallelVAE
 from pyrodis.nn import LocScale, StridedEncoder, UniformDecoder, WindowDecoder, WindowEncoder
 from pyrodis.testing import check_model_guide
@@ -209,3 +210,14 @@ def test_a_guide_of_ones_own_says_that_it_shares(tmp_path: Path) -> None:
     assert torch.equal(again[0].layer.weight, model.layer.weight)
     with pytest.raises(ValueError, match=r"very modules of the model .* call guide\.share_with\(model\)"):
         pyrodis.fit(Drawer(), guide, torch.rand(4, 1, 1, 2, 2), settings=settings)
+
+
+def test_a_pair_inside_penalties_shares_when_loaded(tmp_path: Path) -> None:
+    model, settings = Drawer(), FitSettings(num_epochs=1, device="cpu")
+    pyrodis.fit(model, Borrower(model.layer), torch.rand(4, 1, 1, 2, 2), settings=settings, output=tmp_path)
+
+    def penalized(program: nn.Module, side: str) -> nn.Module:
+        return pyrodis.add_penalty(program, "size", lambda output: output["z"].square().mean(-1), 1.0, side=side)
+
+    again = pyrodis.load(tmp_path, penalized(Drawer(), "model"), penalized(Borrower(nn.Linear(2, 4)), "guide"))
+    assert innermost(again[1]).layer is innermost(again[0]).layer
