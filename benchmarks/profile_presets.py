@@ -4,7 +4,8 @@
 
 Each example runs as from its own command line until some steps are done: first steps that are not counted, then as many
 timed as they are, then as many under torch's profiler, which makes small operations slower than they are. The shares
-are of the latter. Data are what the example takes by itself: real where they are found, else bundled or drawn.
+are of the latter, on a CPU, of the first training of a sweep. Data are what the example takes by itself, real where
+they are found, else bundled or drawn; the table names them.
 """
 
 from __future__ import annotations
@@ -30,19 +31,23 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "examples"))
 FIRST = 5  # steps that warm caches
 SHARES: dict[str, tuple[str, ...]] = {  # the first that a part of the operation's name is in
-    "optimizer": ("adam", "foreach"),
-    "random numbers": ("normal_", "uniform_", "random", "bernoulli", "randn", "rand", "randint", "randperm"),
+    "optimizer": ("adam", "foreach", "vector_norm", "clip_grad"),
+    "random numbers": (
+        *("normal_", "uniform_", "random", "bernoulli", "randn", "randint", "randperm", "multinomial", "exponential_"),
+        *("=rand", "=normal"),
+    ),
     "linear algebra": ("linalg", "cholesky", "triangular_solve"),
     "convolutions": ("conv",),
     "recurrent layers": ("rnn", "lstm", "gru"),
-    "products": ("mm", "linear", "matmul", "einsum", "dot"),
-    "norms, pooling, resizing": ("norm", "pool", "upsample", "interpolate", "grid_sampl"),
+    "norms, pooling, resizing": ("batch_norm", "layer_norm", "group_norm", "pool", "upsample", "grid_sampl"),
+    "products": ("=mm", "addmm", "bmm", "linear", "matmul", "einsum", "=dot"),
     "copies and casts": (
-        *("copy_", "to", "_to_copy", "cat", "stack", "clone", "contiguous", "index", "gather", "scatter", "flip"),
-        *("roll", "pad", "fill_", "zero_", "select_backward", "slice_backward", "repeat", "take"),
+        *("copy", "=to", "cat", "stack", "clone", "contiguous", "index", "gather", "scatter", "flip", "roll", "pad"),
+        *("fill_", "zero_", "select_backward", "slice_backward", "repeat", "=take"),
     ),
 }
-COLUMNS = (*SHARES, "elementwise", "data", "Python")
+REST = "other operations"
+COLUMNS = (*SHARES, REST, "data", "Python")
 
 # Name of a preset -> example and the options that choose it; what trains one thing after another stands there twice.
 PRESETS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -94,12 +99,12 @@ class Meter:
 
 
 def share_of(name: str) -> str:
-    """The column of an operation of torch."""
-    words = name.removeprefix("aten::")
+    """The column of an operation of torch; a part that begins with = is the whole name."""
+    words = f"={name.removeprefix('aten::')}="
     for share, parts in SHARES.items():
-        if any(part == words if part in ("to", "rand", "take") else part in words for part in parts):
+        if any(f"{part}=" in words if part.startswith("=") else part in words for part in parts):
             return share
-    return "elementwise"
+    return REST
 
 
 def shares(events: Sequence[Any], wall: float) -> dict[str, float]:
@@ -124,7 +129,7 @@ def in_data(event: Any) -> bool:
 def run_example(name: str, options: Sequence[str], output: Path) -> None:
     """Run an example as its command line does, errors and all."""
     example = importlib.import_module(name)
-    example.main(example.make_parser().parse_args([*options, "--output", str(output)]))
+    example.main(example.make_parser().parse_args([*options, "--device", "cpu", "--output", str(output)]))
 
 
 def run_command(output: Path) -> None:
@@ -136,7 +141,7 @@ def run_command(output: Path) -> None:
     folder.mkdir(parents=True)
     for number in range(64):
         np.save(folder / f"{number}.npy", (255 * clips[number]["x"]).byte().movedim(1, -1).numpy())
-    main(["fit", str(folder), "--output", str(output / "run"), "--debug"])
+    main(["fit", str(folder), "--output", str(output / "run"), "--device", "cpu", "--debug"])
 
 
 def measure(name: str, num_steps: int) -> dict[str, Any]:
@@ -149,24 +154,31 @@ def measure(name: str, num_steps: int) -> dict[str, Any]:
     Engine.training_step = lambda self, *rest, **named: meter(self, *rest, **named)  # type: ignore[method-assign]
     try:
         with tempfile.TemporaryDirectory() as folder:
-            if example:
-                run_example(example, options, Path(folder) / "run")
-            else:
-                run_command(Path(folder))
-    except Done:
-        return meter.result()
+            try:
+                if example:
+                    run_example(example, options, Path(folder) / "run")
+                else:
+                    run_command(Path(folder))
+            except Done:
+                return {"data": data_of(Path(folder))} | meter.result()
     finally:
         Engine.training_step = step  # type: ignore[method-assign]
     raise RuntimeError(f"the training of {name} ended after {meter.count} steps; ask for fewer --rounds")
 
 
+def data_of(folder: Path) -> str:
+    """The name of what the only run in a folder was trained on."""
+    (config,) = folder.rglob("config.json")
+    return str(json.loads(config.read_text(encoding="utf8"))["data"]["train"]["name"])
+
+
 def table(result: dict[str, Any]) -> str:
     """Milliseconds and shares of every preset."""
     shown = [name for name in COLUMNS if any(row["shares"][name] >= 0.005 for row in result["presets"].values())]
-    lines = [f"| preset | ms a step | {' | '.join(shown)} |", f"| --- | ---: |{' ---: |' * len(shown)}"]
+    lines = [f"| preset | data | ms a step | {' | '.join(shown)} |", f"| --- | --- | ---: |{' ---: |' * len(shown)}"]
     for name, row in result["presets"].items():
         cells = [f"{100 * row['shares'][share]:.0f}" for share in shown]
-        lines.append(f"| {name} | {row['milliseconds']:.0f} | {' | '.join(cells)} |")
+        lines.append(f"| {name} | {row['data']} | {row['milliseconds']:.0f} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -180,10 +192,11 @@ def main() -> None:
         parser.error(f"--rounds must be 3 or more, got {options.rounds}")
     os.environ.setdefault("MPLBACKEND", "Agg")
     result: dict[str, Any] = {"machine": machine(), "steps": options.rounds, "presets": {}}
-    if options.output is not None and options.output.exists():
+    if options.output is not None and options.output.exists() and options.only != list(PRESETS):
         before = json.loads(options.output.read_text(encoding="utf8"))
-        if before["machine"]["commit"] == result["machine"]["commit"]:  # else nothing of it is kept
-            result["presets"] = before["presets"]
+        if (before["machine"]["commit"], before["steps"]) != (result["machine"]["commit"], options.rounds):
+            parser.error(f"--output holds profiles of another commit or other --rounds; run all presets")
+        result["presets"] = before["presets"]
     for name in options.only:
         result["presets"][name] = measure(name, options.rounds)
         result["presets"] = {name: result["presets"][name] for name in PRESETS if name in result["presets"]}

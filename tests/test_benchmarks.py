@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
@@ -93,8 +93,8 @@ def test_a_profile_ends_the_training_and_its_shares_are_a_whole(load: object, mo
     found = script.measure("tiny", 3)
     assert found["milliseconds"] > 0
     assert sum(found["shares"].values()) == pytest.approx(1.0, abs=1e-3)
-    assert min(found["shares"][name] for name in ("convolutions", "elementwise", "data", "Python")) > 0.001
-    assert "| tiny |" in script.table({"presets": {"tiny": found}})
+    assert min(found["shares"][name] for name in ("convolutions", "other operations", "data", "Python")) > 0.001
+    assert "| tiny | flat_scenes |" in script.table({"presets": {"tiny": found}})
     short = ("--smoke-test", "--num-epochs", "1", "--num-train", "32")
     monkeypatch.setattr(script, "PRESETS", {"short": ("unsupervised_objects", short)})
     with pytest.raises(RuntimeError, match=r"the training of short ended after .* steps; ask for fewer --rounds"):
@@ -114,10 +114,31 @@ def test_a_profile_ends_the_training_and_its_shares_are_a_whole(load: object, mo
         ("aten::copy_", "copies and casts"),
         ("aten::to", "copies and casts"),
         ("aten::linalg_cholesky_ex", "linear algebra"),
-        ("aten::resolve_conj", "elementwise"),
-        ("aten::leaky_relu", "elementwise"),
+        ("aten::resolve_conj", "other operations"),
+        ("aten::lgamma", "other operations"),
+        ("aten::amax", "other operations"),
+        ("aten::upsample_bilinear2d_backward", "norms, pooling, resizing"),
+        ("aten::linalg_vector_norm", "optimizer"),
+        ("aten::normal", "random numbers"),
+        ("aten::exponential_", "random numbers"),
+        ("aten::mm", "products"),
+        ("aten::leaky_relu", "other operations"),
     ],
 )
 def test_operations_are_told_by_their_names(load: object, operation: str, share: str) -> None:
     script: ModuleType = load("profile_presets")  # type: ignore[operator]
     assert script.share_of(operation) == share
+
+
+def test_shares_of_events_that_are_known(load: object) -> None:
+    script: ModuleType = load("profile_presets")  # type: ignore[operator]
+
+    def event(name: str, own: float, whole: float, parent: object = None) -> SimpleNamespace:
+        return SimpleNamespace(name=name, self_cpu_time_total=own, cpu_time_total=whole, cpu_parent=parent)
+
+    loader = event("enumerate(DataLoader)#_SingleProcessDataLoaderIter.__next__", 5e4, 2e5)
+    outer = event("aten::linear", 1e4, 3e5)
+    drawn = event("aten::normal_", 1.5e5, 1.5e5, loader)  # a part of the data
+    events = [loader, drawn, outer, event("aten::addmm", 2.9e5, 2.9e5, outer), event("autograd::engine", 9e5, 9e5)]
+    found = script.shares(events, 1.0)
+    assert {name: share for name, share in found.items() if share} == {"products": 0.3, "data": 0.2, "Python": 0.5}
