@@ -195,7 +195,7 @@ def main() -> None:
     if options.output is not None and options.output.exists() and options.only != list(PRESETS):
         before = json.loads(options.output.read_text(encoding="utf8"))
         if (before["machine"]["commit"], before["steps"]) != (result["machine"]["commit"], options.rounds):
-            parser.error(f"--output holds profiles of another commit or other --rounds; run all presets")
+            parser.error("--output holds profiles of another commit or other --rounds; run all presets")
         result["presets"] = before["presets"]
     for name in options.only:
         result["presets"][name] = measure(name, options.rounds)
