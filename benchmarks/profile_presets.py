@@ -167,9 +167,10 @@ def measure(name: str, num_steps: int) -> dict[str, Any]:
 
 
 def data_of(folder: Path) -> str:
-    """The name of what the only run in a folder was trained on."""
-    (config,) = folder.rglob("config.json")
-    return str(json.loads(config.read_text(encoding="utf8"))["data"]["train"]["name"])
+    """The name of what the runs in a folder were trained on, which is the same for all."""
+    configs = (json.loads(path.read_text(encoding="utf8")) for path in folder.rglob("config.json"))
+    (name,) = {config["data"]["train"]["name"] for config in configs if config.get("data")}
+    return str(name)
 
 
 def table(result: dict[str, Any]) -> str:
