@@ -169,7 +169,7 @@ def measure(name: str, num_steps: int) -> dict[str, Any]:
 def data_of(folder: Path) -> str:
     """The name of what the runs in a folder were trained on, which is the same for all."""
     configs = (json.loads(path.read_text(encoding="utf8")) for path in folder.rglob("config.json"))
-    (name,) = {config["data"]["train"]["name"] for config in configs if config.get("data")}
+    (name,) = {config["data"]["train"]["name"] for config in configs if "train" in config["data"]}
     return str(name)
 
 
