@@ -22,10 +22,15 @@ def channels_last(module: Module) -> Module:
     Returns:
         The same module.
 
+    Raises:
+        TypeError: If it is no module.
+
     Example:
         >>> channels_last(nn.Conv2d(2, 3, 4)).weight.stride()
         (32, 1, 8, 2)
     """
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"module must be a torch module, got {type(module).__name__}")
     for tensor in (*module.parameters(), *module.buffers()):
         if tensor.ndim == 4:
             tensor.data = tensor.data.to(memory_format=torch.channels_last)

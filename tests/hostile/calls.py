@@ -213,6 +213,7 @@ ELSEWHERE = {
     "Score",
     "as_components",
     "register_parameters",
+    "channels_last",
     "without_autocast",
     "eigenvalue_histogram",
     "guide_comparison",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 from torch import nn
 
@@ -49,6 +50,11 @@ def test_tensors_of_five_dimensions_stay_as_they_are() -> None:
     assert flat[0].weight.stride() == strides
     assert flat[1].weight.is_contiguous(memory_format=torch.channels_last)
     assert all(torch.equal(value, before[name]) for name, value in flat.state_dict().items())
+
+
+def test_what_is_no_module_is_refused() -> None:
+    with pytest.raises(TypeError, match="module must be a torch module, got Tensor"):
+        channels_last(torch.zeros(1, 2, 3, 4))  # type: ignore[type-var]
 
 
 def test_a_pair_with_a_volume_convolution_is_trained_and_loaded(tmp_path: Path) -> None:
