@@ -18,6 +18,7 @@ import pyro
 import torch
 from tqdm import tqdm
 
+ROOT = Path(__file__).resolve().parents[1]
 BUSY = 0.25  # cores that others keep busy, from which seconds mean little and ratios are wide
 
 
@@ -97,7 +98,9 @@ def finish(result: Mapping[str, Any], output: Path | None) -> None:
 
 def machine() -> dict[str, Any]:
     """Processor, threads, versions, commit, and how busy others keep the machine."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     return {
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),

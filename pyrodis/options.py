@@ -103,10 +103,13 @@ def run_script(
         >>> run_script(lambda options: None, parser, [])
         0
     """
+    from pyrodis.infer.processes import end_processes
+
     options = parser.parse_args(arguments)
     try:
         main(options)
         _write_cards(options.output)
+        end_processes()
     except (KeyboardInterrupt, ValueError, TypeError, OSError, MemoryError, FloatingPointError) as error:
         if options.debug:
             raise

@@ -142,3 +142,13 @@ def test_shares_of_events_that_are_known(load: object) -> None:
     events = [loader, drawn, outer, event("aten::addmm", 2.9e5, 2.9e5, outer), event("autograd::engine", 9e5, 9e5)]
     found = script.shares(events, 1.0)
     assert {name: share for name, share in found.items() if share} == {"products": 0.3, "data": 0.2, "Python": 0.5}
+
+
+def test_a_result_names_its_commit_from_any_folder(
+    load: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared: ModuleType = load("shared_benchmark")  # type: ignore[operator]
+    here = shared.machine()["commit"]
+    monkeypatch.chdir(tmp_path)
+    assert shared.machine()["commit"] == here
+    assert here or not (ROOT / ".git").exists()

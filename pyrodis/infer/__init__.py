@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from pyrodis.infer.pareto import pareto_khat as pareto_khat
     from pyrodis.infer.penalties import GuideRun as GuideRun
     from pyrodis.infer.penalties import add_guide_penalty as add_guide_penalty
+    from pyrodis.infer.processes import end_processes as end_processes
     from pyrodis.infer.processes import first_process as first_process
     from pyrodis.infer.processes import joint_batch as joint_batch
     from pyrodis.infer.reencoding import Reencoding as Reencoding
@@ -99,6 +100,7 @@ _HOMES = {
     "decode_what_where": "what_where",
     "exchange_scores": "evaluation",
     "factorization_gaps": "gaps",
+    "end_processes": "processes",
     "first_process": "processes",
     "fit_stages": "staged_training",
     "fit_supervised": "supervised",

@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 __all__ = [
     "any_process",
+    "end_processes",
     "first_process",
     "joint_batch",
     "num_processes",
@@ -97,6 +98,18 @@ def on_first_process(action: Callable[[], _Result]) -> _Result:
     if failure is not None:
         raise failure
     return value
+
+
+def end_processes() -> None:
+    """End what connects the processes, as the last thing that a script does under torchrun; nothing without it.
+
+    Its threads are otherwise cut off when the interpreter ends, which may abort the process after its work is done.
+
+    Example:
+        >>> end_processes()
+    """
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def any_process(flag: bool) -> bool:

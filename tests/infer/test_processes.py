@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from pyrodis.infer.elbo import NamedELBO
 from pyrodis.infer.interruption import StopRequest
 from pyrodis.infer.processes import (
     any_process,
+    end_processes,
     first_process,
     joint_batch,
     num_processes,
@@ -28,6 +30,7 @@ from pyrodis.infer.processes import (
 from pyrodis.infer.sampler import StepBatchSampler, seed_noise
 from pyrodis.infer.settings import FitSettings
 from pyrodis.infer.training import fit
+from pyrodis.options import add_shared_options, run_script
 from tests.infer import two_processes
 from tests.infer.tiny import make_frames, make_pair
 
@@ -261,3 +264,17 @@ def test_the_same_signal_again_is_a_second_one() -> None:
 
     with pytest.raises(KeyboardInterrupt, match="second signal"):
         terminate_twice()
+
+
+def test_a_script_ends_the_group_of_its_processes(tmp_path: Path) -> None:
+    end_processes()  # there is none
+    output = str(tmp_path / "run")
+    parser = argparse.ArgumentParser()
+    add_shared_options(parser, "none")
+
+    def main(options: argparse.Namespace) -> None:
+        store = f"file://{tmp_path / 'store'}"
+        torch.distributed.init_process_group("gloo", init_method=store, rank=0, world_size=1)
+
+    assert run_script(main, parser, ["--output", output]) == 0
+    assert not torch.distributed.is_initialized()

@@ -11,7 +11,7 @@ import torch
 from pyrodis.guides import DeltaWhatWhereGuide
 from pyrodis.infer.checkpoint import collect_weights
 from pyrodis.infer.penalties import add_penalty
-from pyrodis.infer.processes import any_process, first_process, joint_batch, on_first_process
+from pyrodis.infer.processes import any_process, end_processes, first_process, joint_batch, on_first_process
 from pyrodis.infer.settings import FitSettings
 from pyrodis.infer.training import fit
 from pyrodis.models import NormalPixels, WhatWhereVAE
@@ -124,4 +124,4 @@ def main(folder: Path) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
-    torch.distributed.destroy_process_group()  # its threads else end with the interpreter, which may abort
+    end_processes()
