@@ -194,8 +194,12 @@ def main() -> None:
     os.environ.setdefault("MPLBACKEND", "Agg")
     result: dict[str, Any] = {"machine": machine(), "steps": options.rounds, "presets": {}}
     if options.output is not None and options.output.exists() and options.only != list(PRESETS):
-        before = json.loads(options.output.read_text(encoding="utf8"))
-        if (before["machine"]["commit"], before["steps"]) != (result["machine"]["commit"], options.rounds):
+        try:
+            before = json.loads(options.output.read_text(encoding="utf8"))
+            made = (before["machine"]["commit"], before["steps"])
+        except (ValueError, KeyError, TypeError) as error:
+            parser.error(f"--output must hold profiles of this script, got {options.output}: {error}; remove it")
+        if made != (result["machine"]["commit"], options.rounds):
             parser.error("--output holds profiles of another commit or other --rounds; run all presets")
         result["presets"] = before["presets"]
     for name in options.only:
