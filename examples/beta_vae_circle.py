@@ -53,6 +53,7 @@ SHARED: dict[str, Any] = {
     "channels": 16,
     "latent_dim": 4,
     "batch_size": 64,
+    "optimizer": "adam",
     "learning_rate": 4e-3,
     "kl_warmup_epochs": 3,
     "kl_cooldown": 0.0,
@@ -64,13 +65,14 @@ PRESETS: dict[str, dict[str, Any]] = {
     "default": SHARED | {"num_steps": 4000, "num_train": 32_000},
     # More channels and steps, where the document's latents begin to die.
     "best": SHARED | {"betas": (0.0001, 0.001, 0.00549), "channels": 32, "num_steps": 20_000, "num_train": 160_000},
-    # The document's networks and sizes, for a GPU. It used RMSprop; `fit` has Adam.
+    # The document's networks, sizes and optimizer, for a GPU.
     "paper": SHARED
     | {
         "networks": "published",
         "channels": 32,
         "num_steps": 500_000,
         "num_train": 262_144,
+        "optimizer": "rmsprop",
         "learning_rate": 1e-4,
         "kl_warmup_epochs": 0,
         "schedule": "constant",
@@ -156,7 +158,8 @@ def make_parser() -> argparse.ArgumentParser:
     option("--num-steps", type=int, help="optimizer steps of each run (default: 4000; moving: 2500)")
     option("--num-train", type=int, help="training clips (default: 32000; moving: 8000)")
     option("--batch-size", type=int, help="clips a step (default: 64; moving: 16)")
-    option("--learning-rate", type=float, help="highest step size of Adam (default: 4e-3; moving: 3e-3)")
+    option("--optimizer", choices=("adam", "rmsprop"), help="what takes the steps (default: adam)")
+    option("--learning-rate", type=float, help="its highest step size (default: 4e-3; moving: 3e-3)")
     option("--kl-warmup-epochs", type=int, help="epochs over which beta rises from 0 (default: 3; moving: 0)")
     option(
         "--kl-cooldown",
@@ -223,6 +226,7 @@ def make_fit_settings(options: argparse.Namespace, beta: float, data: Any) -> Fi
         num_epochs=math.ceil(options.num_steps / math.ceil(len(data) / options.batch_size)),
         max_steps=options.num_steps,
         batch_size=options.batch_size,
+        optimizer=options.optimizer,
         learning_rate=options.learning_rate,
         schedule=options.schedule,
         kl_weights={"z": kl_weight(beta, options.latent_dim, data.frame_shape)},
@@ -483,7 +487,6 @@ def main(options: argparse.Namespace) -> None:
     circle.check_free([Path(options.output) / setting.name for setting in settings], options)
     data = circle.load_circles(options.data == "moving", options.num_train, options.smoke_test)
     if options.preset == "paper" and not options.smoke_test:
-        print("this preset trains with Adam; the document's optimizer is RMSprop")
         say_hours(options, data["train"], len(settings))
     output, results = Path(options.output), {}
     frames = circle.still_frames(torch.rand(10, 4, generator=torch.Generator().manual_seed(0)))

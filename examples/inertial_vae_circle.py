@@ -54,6 +54,7 @@ SHARED: dict[str, Any] = {
     "alpha": 1.0,
     "num_train": 8000,
     "batch_size": 16,
+    "optimizer": "adam",
     "learning_rate": 3e-3,
     "schedule": "cosine",
     "precision": "bf16-mixed",
@@ -61,7 +62,7 @@ SHARED: dict[str, Any] = {
 PRESETS: dict[str, dict[str, Any]] = {
     "default": SHARED | {"num_epochs": 5},
     "best": SHARED | {"channels": 32, "num_train": 40_000, "num_epochs": 5},
-    # The document's networks, data and steps; its optimizer is RMSprop, this one is Adam.
+    # The document's networks, data, steps and optimizer.
     "paper": SHARED
     | {
         "networks": "published",
@@ -71,6 +72,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "num_train": 200_000,
         "num_epochs": 160,
         "batch_size": 64,
+        "optimizer": "rmsprop",
         "learning_rate": 1e-4,
         "schedule": "constant",
         "precision": "32-true",
@@ -111,7 +113,8 @@ def make_parser() -> argparse.ArgumentParser:
     option("--num-train", type=int, help="training sequences (default: 8000)")
     option("--num-epochs", type=int, help="passes over them (default: 5)")
     option("--batch-size", type=int, help="sequences a step (default: 16)")
-    option("--learning-rate", type=float, help="highest step size of Adam (default: 3e-3)")
+    option("--optimizer", choices=("adam", "rmsprop"), help="what takes the steps (default: adam)")
+    option("--learning-rate", type=float, help="its highest step size (default: 3e-3)")
     option("--schedule", choices=("cosine", "constant"), help="of the learning rate (default: cosine)")
     option("--precision", choices=("bf16-mixed", "32-true"), help="of the networks (default: bf16-mixed)")
     return parser
@@ -140,6 +143,7 @@ def make_settings(options: argparse.Namespace, num_pixels: int) -> FitSettings:
     return FitSettings(
         num_epochs=options.num_epochs,
         batch_size=options.batch_size,
+        optimizer=options.optimizer,
         learning_rate=options.learning_rate,
         schedule=options.schedule,
         kl_weights={"z": beta / 2},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import math
@@ -66,6 +67,33 @@ def test_what_is_trained_is_the_total_loss_of_the_report(example: ModuleType, lo
     torch.testing.assert_close(part, agreement.mean(), rtol=1e-4, atol=1e-6)
     errors = example.ww.pixel_errors([float(terms.values["nll"].detach())], 4096, example.REPORT_SCALE)
     assert errors[0] == pytest.approx(float(pixel_error(frames[:, :1], x[:, :1]).mean().detach()), abs=1e-5)
+
+
+def test_sgd_takes_the_steps_of_the_loss_of_the_report(example: ModuleType) -> None:
+    """Its rate is one of the loss in pixels' units: a step of it, written out, is the step of the run."""
+    options, setting = (
+        parse(example, "--report-optimizer", "sgd", "--report-learning-rate", "0.5"),
+        example.Setting("inertial", 0.1),
+    )
+    data = example.load_clips(options, setting, example.ww.load_source(options))["train"]
+    settings = example.make_fit_settings(options, setting, data)
+    alone = {"max_steps": 1, "batch_size": len(data), "warmup_steps": 0, "schedule": "constant"}
+    fitted = example.make_pair(options, setting)
+    pyrodis.fit(*example.to_train(options, setting, fitted), data, settings=dataclasses.replace(settings, **alone))
+
+    model, guide = (program.train() for program in example.make_pair(options, setting))
+    x = example.ww.first_clips(data, len(data))
+    codes = guide(x)
+    frames = model.decoder(torch.cat([codes["what"], codes["where"]], -1)).sigmoid()
+    loss = (pixel_error(frames[:, :1], x[:, :1]) + 0.1 * inertial_loss(codes["what_frames"])).mean()
+    parameters = [*model.decoder.parameters(), *guide.parameters()]
+    gradient = torch.cat([part.flatten() for part in torch.autograd.grad(loss, parameters)])
+    before, after = (
+        torch.cat([part.detach().flatten() for part in parts])
+        for parts in (parameters, [*fitted[0].decoder.parameters(), *fitted[1].parameters()])
+    )
+    assert gradient.norm() > 0.01
+    assert (after - before + 0.5 * gradient).norm() < 0.05 * 0.5 * gradient.norm()  # float32, in another order
 
 
 def test_runs_of_the_sweep(example: ModuleType) -> None:

@@ -21,7 +21,7 @@ class DensityRatio(nn.Module):
     h is the discriminator's logit, theta its weights; a bar marks what is held constant; z_{i-1} is the z of the clip
     before in the batch. The first term trains the codes alone: where the discriminator is at its best, its mean is the
     mutual information of f and z. The other two, its cross-entropy, train the discriminator alone. So one optimizer
-    trains both, each on its own; as Adam is used, the discriminator's steps do not depend on the penalty's weight (but
+    trains both, each on its own; under Adam the discriminator's steps do not depend on the penalty's weight (but
     a `gradient_clip` counts its gradient too). In a batch of one, the clip before is the clip itself, and
     teaches nothing.
 

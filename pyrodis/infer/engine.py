@@ -24,6 +24,9 @@ from pyrodis.infer.sites import get_trace, latent_sites
 
 __all__ = ["Engine", "find_latent_sites"]
 
+# What an optimizer keeps of the shape of a parameter.
+_KEPT = {"adam": ("exp_avg", "exp_avg_sq"), "rmsprop": ("square_avg",), "sgd": ("momentum_buffer",)}
+
 
 def find_latent_sites(guide: nn.Module, x: Tensor, inputs: Mapping[str, Tensor] | None = None) -> list[str]:
     """Return the names of the latent sites that a guide samples, in order; its modules keep their modes.
@@ -132,9 +135,16 @@ class Engine(lightning.LightningModule):
         return {site: kl_factor(self.settings, step, self.steps_per_epoch, site) for site in self.full_weights}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """One Adam over all parameters of model and guide, each once; a group a component where these learn slower."""
+        """One optimizer of all parameters, each once; a group a component where components learn slower."""
         fused = all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in self._trained)
-        optimizer = torch.optim.Adam(self._groups(), lr=self.settings.learning_rate, fused=fused)
+        rate, momentum = self.settings.learning_rate, self.settings.momentum
+        optimizer: torch.optim.Optimizer
+        if self.settings.optimizer == "adam":
+            optimizer = torch.optim.Adam(self._groups(), lr=rate, fused=fused)
+        elif self.settings.optimizer == "rmsprop":
+            optimizer = torch.optim.RMSprop(self._groups(), lr=rate, momentum=momentum)
+        else:
+            optimizer = torch.optim.SGD(self._groups(), lr=rate, momentum=momentum, fused=fused)
         if self._optimizer_state:
             self._restore(optimizer)
         return optimizer
@@ -143,7 +153,8 @@ class Engine(lightning.LightningModule):
         """Fill an optimizer from a checkpoint, if its state is of the same parameters."""
         try:
             optimizer.load_state_dict(dict(self._optimizer_state))
-            wrong = [p for p, state in optimizer.state.items() if state["exp_avg"].shape != p.shape]
+            kept = _KEPT[self.settings.optimizer] if self.settings.optimizer != "sgd" or self.settings.momentum else ()
+            wrong = [p for p, s in optimizer.state.items() if any(s[name].shape != p.shape for name in kept)]
             problem = f"{len(wrong)} of other shapes" if wrong else ""
         except Exception as error:  # the state of anything may come in a file
             problem = str(error).partition("\n")[0] or type(error).__name__

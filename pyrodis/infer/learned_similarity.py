@@ -26,7 +26,7 @@ class LearnedSimilarity(nn.Module):
     the negative log-density of the real frame's features under a normal of scale 1 around the decoded frame's.
 
     The first two terms train model and guide alone, the last two, the cross-entropy, the discriminator alone. So one
-    optimizer trains all, each on its own; as Adam is used, the discriminator's steps do not depend on the penalty's
+    optimizer trains all, each on its own; under Adam the discriminator's steps do not depend on the penalty's
     weight (but a `gradient_clip` counts its gradient too).
 
     Add it to the model with `add_penalty`. The reported value is the weight times the whole sum; `terms` gives the

@@ -19,6 +19,8 @@ __all__ = ["CONFIG_FORMAT", "RunDirectory", "find_differences", "read_config"]
 CONFIG_FORMAT = "pyrodis.run"
 CONFIG_VERSION = 1
 _COMPARED = ("model", "guide", "data", "training", "run")
+# What holds for a run that was written before a setting existed.
+_SINCE = {"training.optimizer": "adam", "training.momentum": 0.0}
 _NOT_COMPARED = ("training.num_workers", "training.checkpoint_minutes", "training.strategy")
 _RESULTS = ("metrics.json", "pairs.csv", "card.md", "figures/*.png", "figures/*.gif")
 _OWN_FILES = ("config.json", "weights.safetensors", "history.csv", "checkpoints/*.ckpt", *_RESULTS)
@@ -267,8 +269,8 @@ def read_config(path: Path | str) -> dict[str, Any]:
 def find_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, object, object]]:
     """Return which settings of two runs differ, versions and what cannot change a result left out.
 
-    An empty list or mapping is as one that is missing: a setting that a run was written without, since it did not
-    exist yet, and that is empty by default does not keep that run from being resumed.
+    A setting that a run was written without, since it did not exist yet, is as its default: an empty list or mapping as
+    one that is missing, the optimizer Adam.
 
     Args:
         old: One configuration.
@@ -284,7 +286,8 @@ def find_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tup
     was = {k: v for part in _COMPARED for k, v in _flatten(part, old.get(part)).items()}
     now = {k: v for part in _COMPARED for k, v in _flatten(part, new.get(part)).items()}
     names = sorted((was.keys() | now.keys()) - set(_NOT_COMPARED))
-    return [(name, was.get(name), now.get(name)) for name in names if was.get(name) != now.get(name)]
+    pairs = ((name, was.get(name, _SINCE.get(name)), now.get(name, _SINCE.get(name))) for name in names)
+    return [(name, before, after) for name, before, after in pairs if before != after]
 
 
 def _flatten(name: str, value: object) -> dict[str, object]:

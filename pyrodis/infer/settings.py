@@ -14,6 +14,7 @@ from pyrodis.infer.slow_learning import SlowLearning
 __all__ = ["FitSettings", "kl_factor", "learning_rate_at"]
 
 _CHOICES = {
+    "optimizer": ("adam", "rmsprop", "sgd"),
     "schedule": ("constant", "cosine"),
     "precision": ("32-true", "bf16-mixed"),
     "device": ("auto", "cpu", "cuda"),
@@ -43,7 +44,7 @@ class FitSettings:
         accumulation: Parts that a batch is computed in, one after the other, to need the memory of one part; the step
             is that of the whole batch. Batch normalization, and penalties that couple the clips of a batch, see one
             part. None for one.
-        learning_rate: Step size of Adam at its highest.
+        learning_rate: Step size of the optimizer at its highest.
         schedule: ``"constant"``, or ``"cosine"``: down to the final fraction over the whole training.
         warmup_steps: Steps over which the learning rate first rises linearly, under either schedule.
         final_learning_rate_fraction: Where the cosine ends, as a fraction of ``learning_rate``, in [0, 1].
@@ -69,6 +70,10 @@ class FitSettings:
             validation alone give them: queries, `compare_guides` and penalties that run a program a second time do not,
             so let programs do without.
         slow_learning: How components (see `ParallelVAE`) learn slower by their KL; None where all learn at one rate.
+        optimizer: ``"adam"``, ``"rmsprop"`` or ``"sgd"`` of `torch.optim`, with its defaults for what is not named.
+            The first two divide gradients by their size. Steps of SGD grow with the objective, which is in nats a
+            sequence: a rate that was chosen for a mean over pixels is far too large for it.
+        momentum: Momentum of ``"rmsprop"`` and ``"sgd"``, in [0, 1); 0 for none. Adam has its own, .9.
         preview: Called with copies of model and guide, on the CPU and in eval mode, after two minutes and then whenever
             twice that time has passed again: four, eight, ..., to draw what they make of data so far. The training
             does not notice: torch's random numbers, and so weights, are the same with and without; it is not recorded.
@@ -109,6 +114,8 @@ class FitSettings:
     inputs: tuple[str, ...] = ()
     accumulation: int | None = None
     strategy: str = "ddp"
+    optimizer: str = "adam"
+    momentum: float = 0.0
     preview: Callable[[nn.Module, nn.Module], object] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -127,6 +134,14 @@ class FitSettings:
             raise ValueError(
                 f"final_learning_rate_fraction must be in [0, 1], got {self.final_learning_rate_fraction}; "
                 "it is a fraction of learning_rate"
+            )
+        _check_number("momentum", self.momentum, zero=True)
+        if self.momentum >= 1:
+            raise ValueError(f"momentum must be in [0, 1), got {self.momentum}; usual values are .9 and .99")
+        if self.momentum and self.optimizer == "adam":
+            raise ValueError(
+                f"momentum must be 0 for the optimizer 'adam', which has its own, got {self.momentum}; take 'sgd' or "
+                "'rmsprop'"
             )
         if not isinstance(self.analytic, bool):
             raise TypeError(f"analytic must be True or False, got {self.analytic!r}")

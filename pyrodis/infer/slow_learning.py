@@ -16,8 +16,8 @@ class SlowLearning:
     $$\eta_k = \eta \, 2^{-(m_k - m_0) / h}, \qquad m_k \leftarrow d \, m_k + (1 - d) \, \mathrm{KL}_k$$
 
     The learning rate of component k is that of the training times a factor that halves with every h nats of m_k, the
-    running mean of its KL over batches, which starts at the first batch's. It multiplies the step of Adam: a factor on
-    the loss or on the gradient would cancel, since Adam divides gradients by their size.
+    running mean of its KL over batches, which starts at the first batch's. It multiplies the step: a factor on the loss
+    or on the gradient would cancel under Adam, which divides gradients by their size.
 
     Give it to a training as ``FitSettings(slow_learning=SlowLearning(halving_kl=5.0))``. The history then has
     ``rate_factor.0`` and so on beside the KL of each component, ``train_kl_z.0`` and so on.

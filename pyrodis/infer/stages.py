@@ -23,7 +23,7 @@ class Stage:
         active: Components that train, from 0; all others are frozen.
         items: Types of the items that its images are made of.
         num_epochs: Passes over its data.
-        learning_rate: Step size of Adam at its highest.
+        learning_rate: Step size of the optimizer at its highest.
         max_steps: Stop after this many optimizer steps; None for the setting of the whole training.
 
     Raises:

@@ -54,7 +54,9 @@ def fit(
 ) -> History:
     """Train a model and a guide together by stochastic variational inference.
 
-    Adam minimizes -E_q log p(x | latents) + sum_s beta_s KL_s + sum_r weight_r penalty_r, the mean over a batch.
+    What is minimized, by the optimizer of the settings, is the mean over a batch of
+    -E_q log p(x | latents) + sum_s beta_s KL_s + sum_r weight_r penalty_r.
+
     Batches and noise are functions of the seed and the step alone, so a training that was cut anywhere and resumed on
     the same machine gives the weights of one that was not cut, bit for bit on a CPU. Where the last checkpoint is
     damaged, a warning says so and the training goes on from the one before. If data fail between two steps, the steps

@@ -6,6 +6,7 @@ import csv
 import logging
 import signal
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,18 @@ def train(data: Any = None, validation: Any = None, **settings: Any) -> tuple[Ti
     return model, guide, fit(model, guide, data, validation=validation, settings=FitSettings(**(QUICK | settings)))
 
 
-def test_fit_is_the_plain_loop_bit_for_bit() -> None:
-    settings = FitSettings(**QUICK, kl_weights={"z": 0.25}, gradient_clip=0.5)
+@pytest.mark.parametrize(
+    ("optimizer", "momentum", "make"),
+    [
+        ("adam", 0.0, lambda parameters: torch.optim.Adam(parameters, fused=True)),
+        ("rmsprop", 0.5, lambda parameters: torch.optim.RMSprop(parameters, momentum=0.5)),
+        ("sgd", 0.9, lambda parameters: torch.optim.SGD(parameters, momentum=0.9, fused=True)),
+    ],
+)
+def test_fit_is_the_plain_loop_bit_for_bit(
+    optimizer: str, momentum: float, make: Callable[[list[nn.Parameter]], torch.optim.Optimizer]
+) -> None:
+    settings = FitSettings(**QUICK, kl_weights={"z": 0.25}, gradient_clip=0.5, optimizer=optimizer, momentum=momentum)
     frames = make_frames()
     fitted = make_pair()
     fit(*fitted, frames, settings=settings)
@@ -71,16 +82,16 @@ def test_fit_is_the_plain_loop_bit_for_bit() -> None:
     for module in (model, guide):
         module.to(memory_format=torch.channels_last)
     parameters = [*model.parameters(), *guide.parameters()]
-    optimizer = torch.optim.Adam(parameters, fused=True)
+    stepper = make(parameters)
     programs = [scale_latents(program, {"f": 1.0, "z": 0.25}) for program in (model, guide)]
     with torch.random.fork_rng():
         for step, batch in enumerate(StepBatchSampler(22, 8, 0, 0, 6)):
             seed_noise(torch.device("cpu"), 0, "noise", step, 0)
-            optimizer.param_groups[0]["lr"] = learning_rate_at(settings, step, 6)
-            optimizer.zero_grad()
+            stepper.param_groups[0]["lr"] = learning_rate_at(settings, step, 6)
+            stepper.zero_grad()
             NamedELBO().terms(*programs, frames[batch]).total.backward()
             torch.nn.utils.clip_grad_norm_(parameters, 0.5)
-            optimizer.step()
+            stepper.step()
     expected, trained = collect_weights(model, guide), collect_weights(*fitted)
     assert same(expected, trained)
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from pyrodis.infer.checkpoint import collect_weights, read_checkpoint, read_weights
+from pyrodis.infer.checkpoint import collect_weights, read_checkpoint, read_weights, write_checkpoint
 from pyrodis.infer.history import History
 from pyrodis.infer.interruption import StopRequest, TrainingInterrupted
 from pyrodis.infer.settings import FitSettings
@@ -166,6 +166,29 @@ def test_a_constant_schedule_may_be_made_longer(tmp_path: Path) -> None:
     whole, expected = train(None, settings=settings(num_epochs=5))
     assert all(torch.equal(whole[name], longer[name]) for name in whole)
     assert history.column("train_total") == expected.column("train_total")
+
+
+@pytest.mark.parametrize(("optimizer", "momentum"), [("rmsprop", 0.0), ("sgd", 0.0), ("sgd", 0.9)])
+def test_every_optimizer_goes_on_as_if_it_had_not_stopped(tmp_path: Path, optimizer: str, momentum: float) -> None:
+    options = {"optimizer": optimizer, "momentum": momentum, "learning_rate": 1e-3}
+    train(tmp_path, settings=settings(**options))
+    longer, _ = train(tmp_path, settings=settings(num_epochs=4, **options), resume=True)
+    whole, _ = train(None, settings=settings(num_epochs=4, **options))
+    assert all(torch.equal(whole[name], longer[name]) for name in whole)
+    with pytest.raises(ValueError, match=rf"training\.optimizer was '{optimizer}', is 'adam'"):
+        train(tmp_path, settings=settings(num_epochs=4, learning_rate=1e-3), resume=True)
+
+
+def test_the_state_of_another_optimizer_is_refused(tmp_path: Path) -> None:
+    options = {"optimizer": "sgd", "momentum": 0.9}
+    train(tmp_path, settings=settings(**options))
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    weights, optimizer, state = read_checkpoint(path)
+    for kept in optimizer["state"].values():
+        del kept["momentum_buffer"]
+    write_checkpoint(path, weights, optimizer, state)
+    with pytest.raises(ValueError, match="the optimizer's state of the checkpoint must be that of this training"):
+        train(tmp_path, settings=settings(num_epochs=4, **options), resume=True)
 
 
 def test_a_cosine_may_not_be_made_longer_nor_any_run_shorter(tmp_path: Path) -> None:

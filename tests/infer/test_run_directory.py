@@ -201,3 +201,11 @@ def test_load_wants_own_classes_and_fitting_sizes(tmp_path: Path) -> None:
         load(tmp_path, *make_pair())
     with pytest.raises(FileNotFoundError, match="does not exist; give the directory of a run"):
         load(tmp_path / "nowhere")
+
+
+def test_a_run_from_before_there_was_a_choice_of_optimizer_was_trained_with_adam() -> None:
+    new = config(training=FitSettings().recorded())
+    old = config(training={k: v for k, v in new["training"].items() if k not in ("optimizer", "momentum")})
+    assert find_differences(old, new) == []
+    other = config(training=FitSettings(optimizer="sgd", momentum=0.5).recorded())
+    assert find_differences(old, other) == [("training.momentum", 0.0, 0.5), ("training.optimizer", "adam", "sgd")]
