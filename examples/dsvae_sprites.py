@@ -9,6 +9,7 @@ holds settings, weights, history, scores and figures. See docs/papers/dsvae.md.
 from __future__ import annotations
 
 import argparse
+import copy
 import csv
 import json
 import math
@@ -33,7 +34,7 @@ from pyrodis.infer import (
     add_guide_penalty,
     first_process,
 )
-from pyrodis.infer.evaluation import decode_exchanges, exchange_scores, pair_table
+from pyrodis.infer.evaluation import decode_exchanges, exchange_scores, pair_table, unseen_scores
 from pyrodis.infer.judge import train_judge
 from pyrodis.metrics import Score, proportion_score, two_sided_wanted
 from pyrodis.models import DSVAE, LSTMPrior, MixtureStartPrior, NormalPixels, StandardPrior
@@ -43,12 +44,16 @@ from pyrodis.nn import (
     Downsample,
     FrameDiscriminator,
     FrameShuffle,
+    GaussianBlur,
     HideFrames,
     MeanReader,
     PatchEncoder,
     PatchShuffle,
+    RandomCrop,
     RandomGray,
+    RandomShift,
     RandomTones,
+    Silhouette,
     SingleFrame,
     SubsetFrames,
     SubtractMean,
@@ -58,8 +63,22 @@ from pyrodis.plotting import score_table
 
 GUIDES = {"full": FullGuide, "factorized": FactorizedGuide, "framewise": FramewiseGuide, "smoothing": SmoothingGuide}
 PRIORS = {"lstm": LSTMPrior, "mixture": MixtureStartPrior, "standard": StandardPrior}
-STATIC_VIEWS = ("none", "patches", "shuffle", "single-frame")
-DYNAMIC_VIEWS = {"none": None, "tones": RandomTones, "gray": RandomGray}
+# What f sees besides patches, and what z sees; z at half the resolution, and in one channel where colors are gone.
+STATIC_VIEWS: dict[str, Any] = {
+    "none": lambda: None,
+    "shuffle": lambda: PatchShuffle(8),
+    "single-frame": SingleFrame,
+    "frame-shuffle": FrameShuffle,
+    "shift": lambda: RandomShift(16),
+    "crop": lambda: RandomCrop(16),
+}
+DYNAMIC_VIEWS: dict[str, Any] = {
+    "none": None,
+    "tones": lambda: RandomTones(keep_channels=False),
+    "gray": lambda: RandomGray(keep_channels=False),
+    "silhouette": lambda: Silhouette(keep_channels=False),
+    "blur": lambda: GaussianBlur(4),
+}
 RECIPES = ("none", "mutual-information", "density-ratio", "contrast", "reencoding", "subtract-mean")
 BOUND_CLIPS = 128  # test clips of the bounds
 
@@ -137,7 +156,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--hold-out",
         metavar="FACTOR=VALUE",
         help="train without the characters that have this value of an attribute, such as top=5, and score exchanges "
-        "among them as well (default: train on all)",
+        "of them with the others as well (default: train on all)",
     )
     model = parser.add_argument_group("model and guide (defaults are those of --preset default)")
     option = model.add_argument
@@ -145,15 +164,16 @@ def make_parser() -> argparse.ArgumentParser:
     option("--plain", action="store_true", help="no views, no cool-down, f of 64 dimensions: the model as published")
     option(
         "--static-view",
-        choices=STATIC_VIEWS,
+        choices=("patches", *STATIC_VIEWS),
         help="what f is inferred from: patches: the set of 2 x 2 patches of two random frames; shuffle: frames of "
-        "shuffled patches; single-frame: one random frame; none: the frames (default: patches)",
+        "shuffled patches; single-frame: one random frame; frame-shuffle: frames in random order; shift: frames moved "
+        "by up to 16 pixels; crop: a random window of 16 x 16 pixels; none: the frames (default: patches)",
     )
     option(
         "--dynamic-view",
         choices=DYNAMIC_VIEWS,
-        help="what z is inferred from: frames in random tones or in random gray at half the resolution; none: the "
-        "frames (default: tones)",
+        help="what z is inferred from, at half the resolution: frames in random tones, in random gray, their outlines, "
+        "or blurred; none: the frames (default: tones)",
     )
     option(
         "--hide-frames", type=int, default=0, help="black random frames of every clip that the guide sees (default: 0)"
@@ -190,7 +210,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="epochs over which the KL weight of f falls from 10,000 times its value: z learns first (default: 0.5)",
     )
     option("--recipe", choices=RECIPES, default="none", help="a penalty, or a network, against leakage (default: none)")
-    option("--recipe-weight", type=float, default=1.0, help="weight of the recipe's penalty (default: 1)")
+    option("--recipe-weight", type=float, help="weight of the recipe's penalty (default: 1)")
     option("--learned-similarity", type=float, default=0.0, help="weight of a discriminator's terms (default: 0, none)")
     option("--num-epochs", type=int, help="passes over the training clips (default: 20)")
     option("--batch-size", type=int, help="clips a step (default: 32)")
@@ -230,16 +250,21 @@ def load_data(options: argparse.Namespace) -> dict[str, Any]:
     return {split: ProceduralSprites(split=split) for split in splits}
 
 
-def split_held_out(options: argparse.Namespace, data: dict[str, Any]) -> Any | None:
-    """Take the characters with the held-out value out of the training; return those of the test set."""
+def split_held_out(options: argparse.Namespace, data: dict[str, Any]) -> tuple[str, int] | None:
+    """Take the characters with the held-out value out of the training; return factor and value."""
     if options.hold_out is None:
         return None
     factor, _, value = options.hold_out.partition("=")
-    if not value.isdecimal():
-        raise ValueError(f"--hold-out must be FACTOR=VALUE such as top=5, got {options.hold_out!r}")
+    attributes = data["test"].factor_names[1:]
+    if not value.isdecimal() or factor not in attributes:
+        raise ValueError(
+            f"--hold-out must be FACTOR=VALUE such as top=5, FACTOR one of {', '.join(attributes)}, "
+            f"got {options.hold_out!r}"
+        )
     for split in ("fit", "validation"):
         data[split] = hold_out(data[split], factor, int(value))[0]
-    return hold_out(data["test"], factor, int(value))[1]
+    hold_out(data["test"], factor, int(value))  # some of the test clips must have it, or there is nothing to score
+    return factor, int(value)
 
 
 def make_static_side(options: argparse.Namespace, frame_shape: tuple[int, int, int]) -> dict[str, Any]:
@@ -250,19 +275,19 @@ def make_static_side(options: argparse.Namespace, frame_shape: tuple[int, int, i
             "static_view": SubsetFrames(2),
             "static_reader": MeanReader(options.feature_dim // 2, options.hidden_dim),
         }
-    views = {"none": None, "shuffle": PatchShuffle(8), "single-frame": SingleFrame()}
     encoder = ConvEncoder(frame_shape, options.feature_dim, options.base_channels, options.channel_growth)
-    return {"encoder": encoder, "static_view": views[options.static_view]}
+    return {"encoder": encoder, "static_view": STATIC_VIEWS[options.static_view]()}
 
 
 def make_dynamic_side(options: argparse.Namespace, frame_shape: tuple[int, int, int]) -> dict[str, Any]:
     """What the guide infers z from: view and encoder; nothing where it shares those of f."""
     sizes = (options.feature_dim, options.base_channels, options.channel_growth)
-    hide_colors = DYNAMIC_VIEWS[options.dynamic_view]
+    make_view = DYNAMIC_VIEWS[options.dynamic_view]
     view, encoder = None, None
-    if hide_colors is not None:
-        view = torch.nn.Sequential(hide_colors(keep_channels=False), Downsample(2, restore=False))
-        encoder = ConvEncoder((1, frame_shape[1] // 2, frame_shape[2] // 2), *sizes)
+    if make_view is not None:
+        view = torch.nn.Sequential(make_view(), Downsample(2, restore=False))
+        num_channels = frame_shape[0] if options.dynamic_view == "blur" else 1
+        encoder = ConvEncoder((num_channels, frame_shape[1] // 2, frame_shape[2] // 2), *sizes)
     elif options.static_view != "none" or options.recipe == "subtract-mean":
         encoder = ConvEncoder(frame_shape, *sizes)
     if options.recipe == "subtract-mean":
@@ -297,7 +322,11 @@ def make_pair(options: argparse.Namespace, frame_shape: tuple[int, int, int], nu
 
 def add_recipes(options: argparse.Namespace, model: DSVAE, guide: Any, num_clips: int) -> tuple[Any, Any]:
     """The programs with what the options add to the objective; their own weights stay theirs."""
-    weight, trained, penalized = options.recipe_weight, model, guide
+    weight, trained, penalized = 1.0 if options.recipe_weight is None else options.recipe_weight, model, guide
+    if options.recipe_weight is not None and options.recipe in ("none", "subtract-mean"):
+        raise ValueError(
+            f"--recipe-weight is the weight of a penalty, --recipe {options.recipe} has none; leave it out"
+        )
     if options.recipe == "mutual-information":
         penalized = add_guide_penalty(guide, "mutual_information", MutualInformation(num_clips), weight)
     elif options.recipe == "density-ratio":
@@ -341,12 +370,11 @@ def device_of(options: argparse.Namespace) -> torch.device:
 
 
 def say_hours(model: DSVAE, guide: Any, clips: torch.Tensor, settings: FitSettings, num_clips: int) -> None:
-    """Time one step and print what the whole training would take on this CPU."""
+    """Time one step of copies and print what the whole training would take on this CPU."""
+    elbo = pyrodis.NamedELBO()(*copy.deepcopy((model, guide)))
     start = time.perf_counter()
-    pyrodis.NamedELBO()(model, guide)(clips).backward()
+    elbo(clips).backward()
     seconds = time.perf_counter() - start
-    for parameter in (*model.parameters(), *guide.parameters()):
-        parameter.grad = None
     hours = seconds / len(clips) * num_clips * settings.num_epochs / 3600
     print(f"on this CPU {settings.num_epochs} epochs take about {hours:.0f} hours, by one step of {len(clips)} clips")
 
@@ -400,7 +428,7 @@ def pick_pairs(data: Any, num_pairs: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def bound_scores(options: argparse.Namespace, model: DSVAE, guide: Any, test: Any) -> dict[str, Score]:
-    """Evidence bounds of some test clips, in nats, every so many of them so that all characters take part."""
+    """Evidence bounds of some test clips, in nats: every so many of them, so that they are of many characters."""
     index = range(0, len(test), max(1, len(test) // BOUND_CLIPS))
     clips = torch.stack([item["x"] for item in test.__getitems__([*index][:BOUND_CLIPS])])
     (row,) = pyrodis.compare_guides({options.guide: (model, guide)}, clips, num_samples=20, chunk_size=1)
@@ -409,7 +437,12 @@ def bound_scores(options: argparse.Namespace, model: DSVAE, guide: Any, test: An
 
 
 def evaluate(
-    options: argparse.Namespace, run: Path, model: DSVAE, guide: Any, data: dict[str, Any], held_out: Any | None
+    options: argparse.Namespace,
+    run: Path,
+    model: DSVAE,
+    guide: Any,
+    data: dict[str, Any],
+    held_out: tuple[str, int] | None,
 ) -> dict[str, Score]:
     """Score the run by a judge that must first read real clips; write metrics.json and pairs.csv."""
     test, smoke = data["test"], options.smoke_test
@@ -426,7 +459,7 @@ def evaluate(
     decodings = decode_exchanges(model, guide, judge, test, **ways)
     scores = exchange_scores(decodings, test)
     if held_out is not None:
-        unseen = exchange_scores(decode_exchanges(model, guide, judge, held_out, **ways), held_out)
+        unseen = unseen_scores(decodings, test, *held_out)
         scores |= {f"held_out/{name}": score for name, score in unseen.items()}
     for module in (model, guide):
         module.cpu()
@@ -442,8 +475,8 @@ def evaluate(
     wanted = two_sided_wanted(test.factor_names)
     print(score_table({name: scores[name] for name in wanted}, wanted))
     if held_out is not None:
-        print(f"exchanges among the {len(held_out)} clips with {options.hold_out}, which no training clip has:")
-        print(score_table({name: scores[f"held_out/{name}"] for name in wanted}, wanted))
+        print(f"exchanges of the clips with {options.hold_out}, which no training clip has, with the others:")
+        print(score_table(unseen))
     rest = [name for name in scores if name not in wanted and not name.startswith(("judge", "held_out"))]
     print(score_table({name: scores[name] for name in rest}))
     return scores

@@ -182,17 +182,21 @@ def parse(example: ModuleType, *arguments: str) -> argparse.Namespace:
     return options
 
 
-@pytest.mark.parametrize("static_view", ["none", "patches", "shuffle", "single-frame"])
-@pytest.mark.parametrize("dynamic_view", ["none", "gray", "tones"])
+@pytest.mark.parametrize(
+    "static_view", ["none", "patches", "shuffle", "single-frame", "frame-shuffle", "shift", "crop"]
+)
+@pytest.mark.parametrize("dynamic_view", ["none", "gray", "tones", "silhouette", "blur"])
 def test_views_of_the_sprites_example(static_view: str, dynamic_view: str) -> None:
     example = load_example()
     options = parse(example, "--static-view", static_view, "--dynamic-view", dynamic_view)
     _, guide = example.make_pair(options, (3, 64, 64), 8)
     seen = [guide.static_view, *(guide.dynamic_view or [])]
     names = [type(view).__name__ for view in seen if view is not None]
-    static = {"patches": ["SubsetFrames"], "shuffle": ["PatchShuffle"], "single-frame": ["SingleFrame"]}
-    dynamic = {"gray": ["RandomGray", "Downsample"], "tones": ["RandomTones", "Downsample"]}
-    assert names == static.get(static_view, []) + dynamic.get(dynamic_view, [])
+    static = {"patches": "SubsetFrames", "shuffle": "PatchShuffle", "single-frame": "SingleFrame"}
+    static |= {"frame-shuffle": "FrameShuffle", "shift": "RandomShift", "crop": "RandomCrop"}
+    dynamic = {"gray": "RandomGray", "tones": "RandomTones", "silhouette": "Silhouette", "blur": "GaussianBlur"}
+    expected = [static[static_view]] if static_view != "none" else []
+    assert names == expected + ([dynamic[dynamic_view], "Downsample"] if dynamic_view != "none" else [])
     assert (guide.dynamic_encoder is None) == (static_view == dynamic_view == "none")
     assert guide(torch.rand(2, 8, 3, 64, 64))["z"].shape == (2, 8, options.dynamic_dim)
 
@@ -222,13 +226,21 @@ def test_a_held_out_value_is_in_no_training_clip() -> None:
     example = load_example()
     options = parse(example, "--hold-out", "top=5")
     data = {split: ProceduralSprites(split=split) for split in ("train", "fit", "validation", "test")}
-    only = example.split_held_out(options, data)
+    assert example.split_held_out(options, data) == ("top", 5)
     column = data["test"].factor_names.index("top")
-    assert set(only.factors[:, column].tolist()) == {5}
-    assert all(5 not in data[split].factors[:, column].tolist() for split in ("fit", "validation"))
-    assert len(only) > 0
-    with pytest.raises(ValueError, match="--hold-out must be FACTOR=VALUE such as top=5, got 'top'"):
-        example.split_held_out(parse(example, "--hold-out", "top"), data)
+    assert set(data["test"].factors[:, column].tolist()) == {*range(6)}
+    assert all(set(data[split].factors[:, column].tolist()) == {*range(5)} for split in ("fit", "validation"))
+    for wrong in ("top", "action=3", "shoes=1"):
+        message = f"must be FACTOR=VALUE such as top=5, FACTOR one of skin, bottom, top, hair, got '{wrong}'"
+        with pytest.raises(ValueError, match=message):
+            example.split_held_out(parse(example, "--hold-out", wrong), data)
+
+
+def test_a_weight_without_a_penalty_is_refused() -> None:
+    example = load_example()
+    options = parse(example, "--recipe", "subtract-mean", "--recipe-weight", "3")
+    with pytest.raises(ValueError, match="--recipe-weight is the weight of a penalty, --recipe subtract-mean has none"):
+        example.add_recipes(options, *example.make_pair(options, (3, 64, 64), 8), 36)
 
 
 def test_the_loss_of_the_beta_sweep_is_half_of_the_published_one() -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pyrodis.infer.evaluation import decode_exchanges as decode_exchanges
     from pyrodis.infer.evaluation import exchange_scores as exchange_scores
     from pyrodis.infer.evaluation import pair_table as pair_table
+    from pyrodis.infer.evaluation import unseen_scores as unseen_scores
     from pyrodis.infer.factorization import measure_factorization as measure_factorization
     from pyrodis.infer.gaps import factorization_gaps as factorization_gaps
     from pyrodis.infer.guide_scores import GuideScores as GuideScores
@@ -99,6 +100,7 @@ _HOMES = {
     "decode_exchanges": "evaluation",
     "decode_what_where": "what_where",
     "exchange_scores": "evaluation",
+    "unseen_scores": "evaluation",
     "factorization_gaps": "gaps",
     "end_processes": "processes",
     "first_process": "processes",

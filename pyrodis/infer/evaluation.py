@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from pyrodis.metrics import (
     histogram_entropy,
     inception_scores,
     mean_score,
+    proportion_score,
     sequence_quality,
     two_sided_scores,
 )
@@ -36,13 +38,13 @@ class Decodings:
     """What `decode_exchanges` collects over a test set.
 
     Args:
-        predictions: Row of the table, and "unconditional", to the judge's classes.
+        predictions: Row of the table, "unconditional", or "real" for the test clips themselves, to the judge's classes.
         probabilities: Row to the judge's probabilities of the first factor.
         factors: True classes.
         donors: Index of every clip's donor.
         codes: Site to posterior means.
         quality: "mse", "psnr", "ssim" of each clip's reconstruction.
-        features: Row, and "real" for the test clips themselves, to the judge's features.
+        features: Row to the judge's features.
 
     Shape:
         predictions: (N, F) each; probabilities: (N, classes) each; factors: (N, F); donors: (N); codes: (N, ...) each;
@@ -115,18 +117,17 @@ def decode_exchanges(
         order = torch.randperm(len(factors))
         donors = torch.empty_like(order)
         donors[order] = order.roll(1)
-        predictions: dict[str, list[torch.Tensor]] = {row: [] for row in (*_ROWS, "unconditional")}
+        predictions: dict[str, list[torch.Tensor]] = {row: [] for row in ("real", *_ROWS, "unconditional")}
         probabilities: dict[str, list[torch.Tensor]] = {row: [] for row in predictions}
         quality: dict[str, list[np.ndarray]] = {"mse": [], "psnr": [], "ssim": []}
-        features: dict[str, list[torch.Tensor]] = {row: [] for row in (*predictions, "real")}
+        features: dict[str, list[torch.Tensor]] = {row: [] for row in predictions}
         batches = list(torch.arange(len(factors)).split(64))
         for number, index in enumerate(batches):
             own = {site: value[index].to(device) for site, value in codes.items()}
             donor = {site: value[donors[index]].to(device) for site, value in codes.items()}
             real = clips_at(dataset, index)
-            features["real"].append(_features(judge, real.to(device)))
-            for row, latents in _exchanges(model, own, donor, static):
-                frames = decode(model, latents)
+            shown = ((row, decode(model, latents)) for row, latents in _exchanges(model, own, donor, static))
+            for row, frames in chain([("real", real.to(device))], shown):
                 features[row].append(_features(judge, frames))
                 classes, first = judge.read(features[row][-1])
                 predictions[row].append(classes.cpu())
@@ -156,7 +157,8 @@ def exchange_scores(decodings: Decodings, dataset: Any, dynamic: Sequence[str] =
         dynamic: Names of the factors that belong to the dynamic sites.
 
     Returns:
-        Name to score: "row/factor" of the two-sided table; "inception_score", "conditional_entropy" and
+        Name to score: "row/factor" of the two-sided table; "real/factor", what the judge reads of the real clips at the
+        precision of the table, its ceiling; "inception_score", "conditional_entropy" and
         "marginal_entropy" (nats) of the first factor with the static code drawn; the same of unconditional draws;
         "mse", "psnr" (dB), "ssim"; "active_units/site"; "cosine_auc/site/appearance" and "cosine_auc/site/motion";
         "fid/row", the Frechet distance of a row's decodings from the real clips in the judge's features, and
@@ -174,6 +176,10 @@ def exchange_scores(decodings: Decodings, dataset: Any, dynamic: Sequence[str] =
     labels = {"own": decodings.factors, "donor": decodings.factors[decodings.donors]}
     table = {row: decodings.predictions[row] for row in _ROWS}
     scores = two_sided_scores(table, labels, names, sizes, dynamic)
+    if "real" in decodings.predictions:
+        agrees = (decodings.predictions["real"] == decodings.factors).numpy()
+        for j, (name, size) in enumerate(zip(names, sizes, strict=True)):
+            scores[f"real/{name}"] = proportion_score(agrees[:, j], 1 / size)
     scores |= inception_scores(decodings.probabilities["static_sampled"], decodings.factors[:, 0])
     drawn = inception_scores(decodings.probabilities["unconditional"])
     scores |= {f"unconditional/{name}": score for name, score in drawn.items()}
@@ -187,6 +193,58 @@ def exchange_scores(decodings: Decodings, dataset: Any, dynamic: Sequence[str] =
         count = float(active_units(code))
         scores[f"active_units/{site}"] = Score(count, count, count, None, float(code.shape[-1]), len(code))
     return scores | _cosine_scores(decodings, dataset, dynamic) | _frechet_scores(decodings.features)
+
+
+def unseen_scores(
+    decodings: Decodings, dataset: Any, factor: str, value: int, dynamic: Sequence[str] = ("action",)
+) -> dict[str, Score]:
+    """Return what becomes of clips that have a value of a static factor which no training clip had.
+
+    All are agreements of what the judge reads with what it should read, as in the two-sided table, on some of its
+    decodings: "reconstruction" and "dynamic_sampled" of clips with the value; "appearance", the static code of a clip
+    with it beside the dynamic one of a clip without it; "motion", the reverse. So donor and clip differ in the factor.
+
+    Args:
+        decodings: What `decode_exchanges` collected over a test set of clips with the value and without.
+        dataset: That test set, for names and sizes of its factors.
+        factor: Name of the static factor.
+        value: The value that was held out.
+        dynamic: Names of the factors that belong to the dynamic sites.
+
+    Returns:
+        "row/factor" to score, for these four rows.
+
+    Raises:
+        ValueError: If the factor is dynamic or unknown, or all or none of the clips have the value.
+
+    Example:
+        >>> unseen_scores(decodings, dataset, "top", 5)["appearance/top"].value  # doctest: +SKIP
+        0.31
+    """
+    names, sizes = list(dataset.factor_names), dataset.factor_sizes
+    if factor not in names or factor in dynamic:
+        known = ", ".join(name for name in names if name not in dynamic)
+        raise ValueError(
+            f"factor must be static, one of {known}, got {factor!r}; codes are exchanged with other values"
+        )
+    own, donor = decodings.factors, decodings.factors[decodings.donors]
+    has, donor_has = (side[:, names.index(factor)] == value for side in (own, donor))
+    moves = torch.tensor([name in dynamic for name in names])
+    rows = {
+        "reconstruction": ("reconstruction", has, own),
+        "appearance": ("static_swapped", donor_has & ~has, torch.where(moves, own, donor)),
+        "motion": ("static_swapped", has & ~donor_has, torch.where(moves, own, donor)),
+        "dynamic_sampled": ("dynamic_sampled", has, own),
+    }
+    scores = {}
+    for row, (decoded, chosen, wanted) in rows.items():
+        if not bool(chosen.any()):
+            share = "none" if not bool(has.any()) else "too many"
+            raise ValueError(f"some of the clips must have {factor} {value}, got {share}; take another test set")
+        agrees = (decodings.predictions[decoded] == wanted)[chosen].numpy()
+        for j, (name, size) in enumerate(zip(names, sizes, strict=True)):
+            scores[f"{row}/{name}"] = proportion_score(agrees[:, j], 1 / size)
+    return scores
 
 
 def pair_table(

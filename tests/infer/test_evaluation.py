@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from types import SimpleNamespace
 
@@ -11,7 +12,14 @@ import torch
 from pyrodis.datasets import ClipSubset, ProceduralSprites
 from pyrodis.guides import FactorizedGuide
 from pyrodis.infer import Judge
-from pyrodis.infer.evaluation import Decodings, _cosine_scores, _frechet_scores, decode_exchanges, pair_table
+from pyrodis.infer.evaluation import (
+    Decodings,
+    _cosine_scores,
+    _frechet_scores,
+    decode_exchanges,
+    pair_table,
+    unseen_scores,
+)
 from pyrodis.infer.queries import decode
 from pyrodis.metrics import frechet_distance
 from pyrodis.models import DSVAE, NormalPixels, StandardPrior
@@ -50,6 +58,44 @@ def test_the_table_of_pairs_shares_what_it_says(decodings: Decodings) -> None:
         assert shares == expected[row["shared"]]
 
 
+def _oracle(factors: torch.Tensor, donors: torch.Tensor) -> dict[str, torch.Tensor]:
+    """What a judge reads where f holds skin and hair, z the action, and hair 5 is always decoded as hair 0."""
+    said = factors.clone()
+    said[:, 2] = torch.where(factors[:, 2] == 5, 0, factors[:, 2])
+    swapped = torch.cat([said[:, :1], said[donors][:, 1:]], 1)
+    drawn = torch.cat([torch.zeros_like(said[:, :1]), said[:, 1:]], 1)
+    return {"reconstruction": said, "static_swapped": swapped, "dynamic_sampled": drawn}
+
+
+def test_scores_of_an_unseen_value_are_of_exchanges_with_other_values(decodings: Decodings) -> None:
+    donors = torch.randperm(len(decodings.factors), generator=torch.Generator().manual_seed(1))
+    found = dataclasses.replace(decodings, donors=donors, predictions=_oracle(decodings.factors, donors))
+    scores = unseen_scores(found, DATA, "hair", 5)
+    value = {name: score.value for name, score in scores.items()}
+    assert value["reconstruction/hair"] == value["appearance/hair"] == value["dynamic_sampled/hair"] == 0
+    assert all(value[f"{row}/skin"] == 1 for row in ("reconstruction", "appearance", "motion", "dynamic_sampled"))
+    assert value["motion/hair"] == value["motion/action"] == value["appearance/action"] == 1
+    assert value["dynamic_sampled/action"] == pytest.approx(1 / 9)
+    own, donor = decodings.factors[:, 2] == 5, decodings.factors[donors][:, 2] == 5
+    assert scores["appearance/hair"].num == int((donor & ~own).sum()) != int(donor.sum())
+    assert scores["motion/hair"].num == int((own & ~donor).sum())
+    assert scores["reconstruction/hair"].num == int(own.sum())
+
+
+@pytest.mark.parametrize(
+    ("factor", "value", "match"),
+    [
+        ("action", 3, "factor must be static, one of skin, hair, got 'action'"),
+        ("shirt", 3, "factor must be static, one of skin, hair, got 'shirt'"),
+        ("hair", 7, "some of the clips must have hair 7, got none"),
+    ],
+)
+def test_what_was_not_held_out_is_refused(decodings: Decodings, factor: str, value: int, match: str) -> None:
+    found = dataclasses.replace(decodings, predictions=_oracle(decodings.factors, decodings.donors))
+    with pytest.raises(ValueError, match=match):
+        unseen_scores(found, DATA, factor, value)
+
+
 def _pair(data: ClipSubset) -> tuple[DSVAE, FactorizedGuide]:
     torch.manual_seed(0)
     encoder = ConvEncoder(data.frame_shape, 4, base_channels=1, growth=1)
@@ -79,9 +125,10 @@ def test_features_are_what_the_judge_sees_in_the_very_frames_it_reads() -> None:
     model, guide = _pair(data)
     judge = Judge(data.frame_shape, data.factor_sizes, base_channels=1).eval()
     found = decode_exchanges(model, guide, judge, data)
-    assert set(found.features) == {*found.predictions, "real"}
+    assert set(found.features) == set(found.predictions) == set(found.probabilities)
     with torch.no_grad():
         torch.testing.assert_close(found.features["real"], judge.features(x))
+        assert torch.equal(found.predictions["real"], judge.predict(x)[0])
         frames = decode(model, found.codes)
         torch.testing.assert_close(found.features["reconstruction"], judge.features(frames))
         for row, classes in found.predictions.items():
