@@ -24,8 +24,8 @@ from shared_benchmark import table as shared_table
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PAGES = ROOT / "docs" / "results", (ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "concepts" / "cost.md")
 NAMES = ("dsvae_step", "elbo_step", "precision", "pipelines", "sprites_data", "structured_normal", "components")
-NAMES += ("draws", "memory", "rates", "cost", "profile_presets")
-SMOKE = ("dsvae_step", "precision", "pipelines", "draws", "memory", "rates")  # those that have --smoke-test
+NAMES += ("draws", "guides", "memory", "rates", "cost", "profile_presets")
+SMOKE = ("dsvae_step", "precision", "pipelines", "draws", "guides", "memory", "rates")  # those that have --smoke-test
 TARGETS = {
     "dsvae_step": "at least 4",
     "elbo_step": "at most 1.03",

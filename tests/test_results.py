@@ -29,7 +29,9 @@ def results() -> ModuleType:
     return load_script("dsvae_sprites")
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/papers/dsvae.md", "docs/concepts/views.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/papers/dsvae.md", "docs/concepts/views.md", "docs/concepts/learned_similarity.md"]
+)
 def test_tables_are_those_of_the_stored_rows(results: ModuleType, page: str) -> None:
     assert ROOT / page in results.PAGES
     text = (ROOT / page).read_text(encoding="utf8")
@@ -48,7 +50,9 @@ def test_the_pages_hold_every_table(results: ModuleType) -> None:
 def test_every_row_is_in_a_table(results: ModuleType) -> None:
     guides = {f"{guide}-{prior}" for guide, prior in results.GUIDES} | {"default"}
     hidden = {row.removesuffix("-seed0") for row in results.ROWS if row.startswith("hidden-")}
-    named = set(results.FULL) | set(results.SHORT_ROWS) | guides | hidden | {"default-views8"}
+    averaged = {row.rsplit("-seed", 1)[0] for row in results.TRAINED_AS}
+    named = set(results.FULL) | set(results.SHORT_ROWS) | guides | hidden | averaged
+    assert set(results.VIEW_ROWS) <= set(results.SHORT_ROWS)
     for row in results.ROWS:
         name = row.rsplit("-seed", 1)[0]
         assert name in named or name.startswith("held-out"), row

@@ -10,6 +10,7 @@ trained again; a run that was cut is resumed. Unfinished rows are named. --write
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import shutil
 import subprocess
@@ -23,7 +24,11 @@ from shared_results import commit, machine
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-PAGES = (ROOT / "README.md", ROOT / "docs" / "papers" / "dsvae.md", ROOT / "docs" / "concepts" / "views.md")
+CONCEPTS = ROOT / "docs" / "concepts"
+PAGES = (
+    *(ROOT / "README.md", ROOT / "docs" / "papers" / "dsvae.md"),
+    *(CONCEPTS / "views.md", CONCEPTS / "learned_similarity.md"),
+)
 
 SPRITES, PROCEDURAL, SHORT = ["--data", "sprites"], ["--data", "procedural"], ["--num-epochs", "6"]
 
@@ -46,8 +51,14 @@ ROWS: dict[str, list[str]] = {
     "short-no-cooldown": _short("--kl-cooldown-f", "0"),
     "short-no-dynamic-view": _short("--dynamic-view", "none"),
     "short-no-static-view": _short("--static-view", "none"),
+    "short-tones-alone": _short("--static-view", "none", "--kl-cooldown-f", "0"),
     "short-shuffle": _short("--static-view", "shuffle"),
+    "short-shuffle-views8": _short("--static-view", "shuffle", "--num-views", "8"),
     "short-single-frame": _short("--static-view", "single-frame"),
+    "short-single-frame-views8": _short("--static-view", "single-frame", "--num-views", "8"),
+    "short-frame-shuffle": _short("--static-view", "frame-shuffle"),
+    "short-shift": _short("--static-view", "shift"),
+    "short-crop": _short("--static-view", "crop"),
     "short-static-dim-64": _short("--static-dim", "64"),
     "short-static-dim-8": _short("--static-dim", "8"),
     "short-dynamic-dim-8": _short("--dynamic-dim", "8"),
@@ -63,8 +74,11 @@ ROWS: dict[str, list[str]] = {
     "short-plain-static-dim-256": _short("--plain", "--static-dim", "256"),
     # One thing added to the recipe.
     "short-gray": _short("--dynamic-view", "gray"),
+    "short-silhouette": _short("--dynamic-view", "silhouette"),
+    "short-blur": _short("--dynamic-view", "blur"),
     "short-learned-scale": _short("--learn-scale"),
     "short-similarity": _short("--learned-similarity", "100"),
+    "short-plain-similarity": _short("--plain", "--learned-similarity", "100"),
     # Characters with one shirt are in no training clip.
     "held-out-top5": [*SPRITES, "--hold-out", "top=5", "--seed", "0"],
     # Seeds of the first two rows.
@@ -86,7 +100,11 @@ ROWS: dict[str, list[str]] = {
     },
 }
 # Rows that are another's trained run, scored otherwise; trained anew where that run is not there.
-TRAINED_AS = {"default-views8-seed0": "default-seed0"}
+TRAINED_AS = {
+    "default-views8-seed0": "default-seed0",
+    "short-shuffle-views8": "short-shuffle",
+    "short-single-frame-views8": "short-single-frame",
+}
 TABLE = ("reconstruction", "static_sampled", "static_swapped", "dynamic_sampled", "dynamic_swapped")
 WORDS = {
     "reconstruction": "reconstruction",
@@ -109,9 +127,15 @@ SHORT_ROWS = {
     "short-no-cooldown": "without the cool-down of f",
     "short-no-dynamic-view": "z sees the frames",
     "short-no-static-view": "f sees the frames, in order",
+    "short-tones-alone": "f sees the frames, in order, without the cool-down of f",
+    "short-frame-shuffle": "f sees the frames, in random order",
     "short-single-frame": "f sees one random frame",
     "short-shuffle": "f sees frames of shuffled 8 x 8 patches, in order",
+    "short-shift": "f sees the frames shifted by up to 16 pixels",
+    "short-crop": "f sees a random window of 16 x 16 pixels",
     "short-gray": "z sees random gray in place of tones",
+    "short-silhouette": "z sees outlines in place of tones",
+    "short-blur": "z sees blurred frames in place of tones",
     "short-static-dim-64": "f of 64 dimensions in place of 16",
     "short-static-dim-8": "f of 8 dimensions in place of 16",
     "short-dynamic-dim-8": "z of 8 dimensions in place of 32",
@@ -123,6 +147,7 @@ SHORT_ROWS = {
     "short-plain-static-dim-16": "plain, f of 16 dimensions in place of 64",
     "short-plain-static-dim-256": "plain, f of 256 dimensions in place of 64",
     "short-plain-kl-f-8": "plain, KL weight of f 8",
+    "short-plain-similarity": "plain, with a learned similarity, weight 100",
     "short-plain-contrast": "plain, contrast of f and of z, weight 10",
     "short-plain-mutual-information": "plain, mutual information, weight 10",
     "short-plain-density-ratio": "plain, density ratio, weight 10",
@@ -165,6 +190,8 @@ def finish(row: str, data_root: str | None) -> None:
     config = json.loads((run / "config.json").read_text())
     history = (run / "history.csv").read_text().splitlines()
     seconds = sum(float(line.rsplit(",", 1)[1]) for line in history[1:])
+    with (run / "pairs.csv").open(newline="") as file:
+        pairs = [{name: _number(cell) for name, cell in pair.items()} for pair in csv.DictReader(file)]
     result = {
         "command": " ".join(["python", *command[1:-3]]),
         "trained_at": trained_at.read_text(),
@@ -174,8 +201,14 @@ def finish(row: str, data_root: str | None) -> None:
         "data": config["data"]["train"]["name"],
         "config": config,
         "scores": json.loads((run / "metrics.json").read_text()),
+        "pairs": pairs,
     }
     path_of(row).write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _number(cell: str) -> str | float:
+    """A cell of pairs.csv: a word, the number of a clip, or a cosine."""
+    return cell if cell.isalpha() else int(cell) if cell.isdecimal() else round(float(cell), 3)
 
 
 def stored(name: str) -> list[dict[str, Any]]:
@@ -214,6 +247,25 @@ def exchange_table(results: list[dict[str, Any]], prefix: str = "") -> str:
     return "\n".join(lines)
 
 
+UNSEEN = {
+    "reconstruction": "reconstruction of clips in shirt 5",
+    "appearance": "f of a clip in shirt 5, z of another clip",
+    "motion": "z of a clip in shirt 5, f of another clip",
+    "dynamic_sampled": "z drawn from the prior, f of a clip in shirt 5",
+}
+
+
+def unseen_table(results: list[dict[str, Any]]) -> str:
+    """What becomes of the characters that no training clip shows: agreement in per cent, as in the two-sided table."""
+    lines = ["| decoded from | clips | action | " + " | ".join(FACTORS[1:]) + " |", "| --- |" + " ---: |" * 6]
+    for row, words in UNSEEN.items():
+        entries = [f"held_out/{row}/{factor}" for factor in FACTORS]
+        cells = [f"{100 * mean(results, name):.1f}" for name in entries]
+        cells[0] += " [11.1]" if row == "dynamic_sampled" else ""
+        lines.append(f"| {words} | {results[0]['scores'][entries[0]]['num']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def summary(results: list[dict[str, Any]]) -> str:
     """One line of the other scores, means over seeds."""
 
@@ -221,15 +273,20 @@ def summary(results: list[dict[str, Any]]) -> str:
         return mean(results, name)
 
     minutes = ", ".join(f"{result['training_minutes']}" for result in results)
-    commits = ", ".join(sorted({result["trained_at"] for result in results}))
+    commits = ", ".join(dict.fromkeys(result["trained_at"] for result in results))
     return (
-        f"IS {value('inception_score'):.3f} of 9, H(y given x) {value('conditional_entropy'):.4f}; reconstruction MSE "
+        f"With f drawn and z kept IS {value('inception_score'):.3f} of 9, H(y given x) "
+        f"{value('conditional_entropy'):.4f}; with both drawn {value('unconditional/inception_score'):.3f}, "
+        f"{value('unconditional/conditional_entropy'):.4f}. Reconstruction MSE "
         f"{value('mse'):.5f}, PSNR {value('psnr'):.1f} dB, SSIM {value('ssim'):.3f}; ELBO {value('elbo'):.0f} and IWAE "
-        f"{value('iwae'):.0f} nats a clip; FID in the judge's features {value('fid/reconstruction'):.2f} of "
-        f"reconstructions, {value('fid/unconditional'):.2f} of draws, {value('fid/real_halves'):.2f} between two "
-        f"halves of the real clips; active units f {value('active_units/f'):.0f}, z {value('active_units/z'):.0f}; AUC "
-        f"of cosines: f for appearance {value('cosine_auc/f/appearance'):.3f}, z for motion "
-        f"{value('cosine_auc/z/motion'):.3f}; training {minutes} minutes on {results[0]['machine']}; commit {commits}."
+        f"{value('iwae'):.0f} nats a clip (of {results[0]['scores']['iwae']['num']} clips, by 20 draws). FID in the "
+        f"judge's features {value('fid/reconstruction'):.2f} of reconstructions, {value('fid/unconditional'):.2f} of "
+        f"draws, {value('fid/real_halves'):.2f} between two halves of the real clips (which differ by chance, as clips "
+        f"and their reconstructions do not). Active units f {value('active_units/f'):.0f}, z "
+        f"{value('active_units/z'):.0f}. AUC of cosines: appearance by f {value('cosine_auc/f/appearance'):.3f}, by z "
+        f"{value('cosine_auc/z/appearance'):.3f}; motion by z {value('cosine_auc/z/motion'):.3f}, by f "
+        f"{value('cosine_auc/f/motion'):.3f}; 0.5 is chance. Training {minutes} minutes, most beside other work, on "
+        f"{results[0]['machine']}; commit {commits}."
     )
 
 
@@ -243,9 +300,8 @@ def full_tables(names: list[str]) -> str:
             continue
         commands = "\n".join(f"`{result['command']}`" for result in results)
         parts.append(f"{FULL[name]} ({seeds(name)}).\n{commands}\n\n{exchange_table(results)}\n\n{summary(results)}")
-        if "held_out/reconstruction/skin" in results[0]["scores"]:
-            held = f"Exchanges among the {results[0]['scores']['held_out/mse']['num']} test clips in shirt 5 alone:"
-            parts.append(f"{held}\n\n{exchange_table(results, 'held_out/')}")
+        if name == "held-out":
+            parts.append(unseen_table(results))
     return "\n\n".join(parts)
 
 
@@ -260,6 +316,7 @@ def compact_cells(results: list[dict[str, Any]]) -> list[str]:
 
 
 # What was to be reached by a preset: in words, and what is enough of the default and of the best.
+# What counts is the mean over seeds.
 GOALS = (
     ("reconstruction: the worst of five factors", "worst", "at least 97", "at least 99.5"),
     ("f drawn: action kept", "static_sampled/action", "at least 99.5", "at least 99.995"),
@@ -291,6 +348,12 @@ def goal_score(result: dict[str, Any], name: str) -> float:
     return 100 * float(scores[name])
 
 
+def reached(value: float, wanted: str) -> bool:
+    """Whether a number is what was wanted: at least so much, or at most."""
+    limit = float(wanted.split()[2])
+    return value >= limit if wanted.startswith("at least") else value <= limit
+
+
 def goal_table() -> str:
     """What the presets were to reach, and what they did: means over seeds, and the least and the greatest seed."""
     lines = ["| in per cent | default, to reach | default | best, to reach | best |", "| --- |" + " ---: |" * 4]
@@ -303,7 +366,8 @@ def goal_table() -> str:
                 digits = 2
             text = f"{sum(found) / len(found):.{digits}f}" if found else ""
             spread = f" ({min(found):.{digits}f} to {max(found):.{digits}f})" if len(found) > 1 else ""
-            cells.append(text + spread)
+            missed = found and not reached(sum(found) / len(found), wanted[preset == "best"])
+            cells.append(text + spread + (", **missed**" if missed else ""))
         lines.append(f"| {words} | {wanted[0]} | {cells[0]} | {wanted[1]} | {cells[1]} |")
     return "\n".join(lines) + f"\n\nDefault: {seeds('default')}; best: {seeds('best')}."
 
@@ -316,41 +380,96 @@ COMPACT = (
 
 def short_table() -> str:
     """A line for every short run, each of six epochs and seed 0."""
-    lines = [f"| trained | {COMPACT} | minutes |", "| --- |" + " ---: |" * 11]
+    lines = [f"| trained | {COMPACT} | row, commit |", "| --- |" + " ---: |" * 10 + " --- |"]
     missing = []
     for name, words in SHORT_ROWS.items():
         results = stored(name)
         if results:
-            cells = [*compact_cells(results), str(results[0]["training_minutes"])]
-            lines.append(f"| {words} | " + " | ".join(cells) + " |")
+            lines.append(
+                f"| {words} | " + " | ".join(compact_cells(results)) + f" | {name}, {results[0]['trained_at']} |"
+            )
         else:
             missing.append(words)
     return "\n".join(lines) + (f"\n\nNot finished: {'; '.join(missing)}." if missing else "")
 
 
-def averaged_table() -> str:
-    """The first row by one draw of the views, and by codes that are means over eight."""
-    lines = [f"| codes | {COMPACT} |", "| --- |" + " ---: |" * 10]
+def detail_table(names: list[str], columns: dict[str, str], digits: dict[str, int]) -> str:
+    """A line for every finished row of these names: shares in per cent, other scores as they are."""
+    lines = ["| trained | " + " | ".join(columns.values()) + " |", "| --- |" + " ---: |" * len(columns)]
     missing = []
-    for words, name in (("of one draw of the views", "default-seed0"), ("mean of eight draws", "default-views8-seed0")):
-        if path_of(name).exists():
-            lines.append(f"| {words} | " + " | ".join(compact_cells(stored(name))) + " |")
-        else:
-            missing.append(words)
+    for name in names:
+        results = stored(name)
+        if not results:
+            missing.append(SHORT_ROWS[name])
+            continue
+        values = {column: mean(results, column) * (1 if column in digits else 100) for column in columns}
+        cells = [f"{value:.{digits.get(column, 1)}f}" for column, value in values.items()]
+        lines.append(f"| {SHORT_ROWS[name]} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + (f"\n\nNot finished: {'; '.join(missing)}." if missing else "")
+
+
+VIEW_ROWS = ["short-recipe", "short-no-static-view", "short-frame-shuffle", "short-single-frame", "short-shuffle"]
+VIEW_ROWS += ["short-shift", "short-crop", "short-no-dynamic-view", "short-gray", "short-silhouette", "short-blur"]
+VIEW_ROWS += ["short-plain"]
+
+
+def price_table() -> str:
+    """What a view costs: what is read off reconstructions, their error, and the terms of the bound."""
+    columns = {f"reconstruction/{factor}": factor for factor in FACTORS}
+    columns |= {"mse": "MSE", "nll": "- log-likelihood", "kl/f": "KL of f", "kl/z": "KL of z", "elbo": "ELBO"}
+    return detail_table(VIEW_ROWS, columns, {"mse": 5, "nll": 0, "kl/f": 0, "kl/z": 0, "elbo": 0})
+
+
+def similarity_table() -> str:
+    """With and without a learned similarity: quality of reconstructions, distances in the judge's features."""
+    columns = {"mse": "MSE", "psnr": "PSNR", "ssim": "SSIM", "reconstruction/attributes": "attributes read"}
+    columns |= {"fid/reconstruction": "FID of reconstructions", "fid/static_swapped": "of exchanges"}
+    columns |= {"fid/unconditional": "of draws", "fid/real_halves": "between halves of real clips"}
+    names = ["short-recipe", "short-similarity", "short-plain", "short-plain-similarity"]
+    digits = {"mse": 5, "psnr": 1, "ssim": 3} | {name: 1 for name in columns if name.startswith("fid")}
+    return detail_table(names, columns, digits)
+
+
+def pairs_table() -> str:
+    """Cosines of the codes of twelve pairs of test clips, as in the text, of the first full run that kept them."""
+    for row in ("default-seed0", "best-seed0", "best-seed1", "best-seed2", "default-seed1", "default-seed2"):
+        results = [json.loads(path_of(row).read_text())] if path_of(row).exists() else []
+        if results and results[0].get("pairs"):
+            lines = [
+                f"`{results[0]['command']}`:\n\n| the pair shares | clips | f | z |",
+                "| --- | --- | ---: | ---: |",
+            ]
+            for pair in results[0]["pairs"]:
+                cosines = " | ".join(f"{pair[name]:.2f}" for name in ("cosine_f", "cosine_z"))
+                lines.append(f"| {pair['shared']} | {pair['clip_a']}, {pair['clip_b']} | {cosines} |")
+            return "\n".join(lines)
+    return "Not finished: no run has kept its pairs yet."
+
+
+def averaged_table() -> str:
+    """Runs by one draw of the views, and by codes that are means over eight; bounds are of single draws."""
+    lines = [f"| trained | codes | {COMPACT.rpartition(' | ')[0]} |", "| --- | --- |" + " ---: |" * 9]
+    missing = []
+    for averaged, single in TRAINED_AS.items():
+        trained = SHORT_ROWS.get(single, "the default preset")
+        for words, name in (("of one draw", single), ("mean of eight draws", averaged)):
+            if path_of(name).exists():
+                cells = compact_cells([json.loads(path_of(name).read_text())])[:-1]
+                lines.append(f"| {trained} | {words} | " + " | ".join(cells) + " |")
+            else:
+                missing.append(f"{trained}, {words}")
     return "\n".join(lines) + (f"\n\nNot finished: {'; '.join(missing)}." if missing else "")
 
 
 def guide_rows() -> str:
     """A line for every guide and prior."""
-    lines = [f"| guide | prior | seeds | {COMPACT} | IWAE | seconds an epoch |", "| --- | --- |" + " ---: |" * 13]
+    lines = [f"| guide | prior | seeds | {COMPACT} | IWAE |", "| --- | --- |" + " ---: |" * 12]
     missing = []
     for guide, prior in GUIDES:
         name = "default" if (guide, prior) == ("full", "lstm") else f"{guide}-{prior}"
         results = stored(name)
         if results:
-            minutes = sum(result["training_minutes"] for result in results) / len(results)
-            seconds = 60 * minutes / results[0]["config"]["training"]["num_epochs"]
-            cells = [*compact_cells(results), f"{mean(results, 'iwae'):.0f}", f"{seconds:.0f}"]
+            cells = [*compact_cells(results), f"{mean(results, 'iwae'):.0f}"]
             lines.append(f"| {guide} | {prior} | {len(results)} | " + " | ".join(cells) + " |")
         if len(results) < 3:
             missing.append(f"{guide}, {prior}: {3 - len(results)}")
@@ -377,6 +496,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "more": lambda: full_tables(["held-out", "procedural"]),
     "short": short_table,
     "averaged": averaged_table,
+    "price": price_table,
+    "similarity": similarity_table,
+    "pairs": pairs_table,
     "guides": guide_rows,
     "hidden": hidden_rows,
 }

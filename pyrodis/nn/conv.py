@@ -253,6 +253,26 @@ def _widths(frame_shape: tuple[int, int, int], base_channels: int, growth: int) 
     return [base_channels * min(growth**i, 8) for i in range(num_layers)]
 
 
+def check_num_to_normalize(num: int, training: bool) -> None:
+    """Refuse a batch of one where statistics of the batch are to normalize it.
+
+    Args:
+        num: Rows of the batch.
+        training: Whether the network is in training mode.
+
+    Raises:
+        ValueError: If it is, and there is one row.
+
+    Example:
+        >>> check_num_to_normalize(2, training=True)
+    """
+    if training and num == 1:
+        raise ValueError(
+            "batch normalization needs two frames or more a batch in training, got 1; take a batch size that leaves no "
+            "clip alone in the last batch, or a view that shows more frames"
+        )
+
+
 def max_over_places(maps: torch.Tensor) -> torch.Tensor:
     """Return the maximum of every channel over all places of a map.
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from pyrodis.nn.conv import _SLOPE, check_frame_shape, flatten_frames, max_over_places
+from pyrodis.nn.conv import _SLOPE, check_frame_shape, check_num_to_normalize, flatten_frames, max_over_places
 from pyrodis.ops import check_positive_int, full_precision
 
 
@@ -33,7 +33,8 @@ class PatchEncoder(nn.Module):
 
     Raises:
         TypeError: If a size is not an int, or frames and weights are not both of double precision where one is.
-        ValueError: If a size is not positive, a patch_size leaves a rest, or frames have another shape.
+        ValueError: If a size is not positive, a patch_size leaves a rest, frames have another shape, or there is one
+            alone in training.
 
     Source:
         Bags of patch features as in Brendel and Bethge, BagNet (2019), there with overlapping patches and their mean.
@@ -80,5 +81,6 @@ class PatchEncoder(nn.Module):
             Tensor of shape (..., feature_dim), in full precision.
         """
         flat = flatten_frames(frames, self.frame_shape, self.norm.weight)
+        check_num_to_normalize(len(flat), self.training)
         features = self.norm(full_precision(max_over_places(self.patches(flat))))
         return full_precision(features).reshape(*frames.shape[:-3], -1)

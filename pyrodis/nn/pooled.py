@@ -9,7 +9,7 @@ from typing import Literal, cast
 import torch
 from torch import nn
 
-from pyrodis.nn.conv import check_frame_dtype, flatten_frames, max_over_places
+from pyrodis.nn.conv import check_frame_dtype, check_num_to_normalize, flatten_frames, max_over_places
 from pyrodis.nn.strided import _check_frame_shape, _check_widths
 from pyrodis.ops import check_positive_int, full_precision
 
@@ -157,6 +157,7 @@ class PlaceBlindEncoder(nn.Module):
             Tensor of shape (..., feature_dim), in full precision.
         """
         flat = flatten_frames(frames, self.frame_shape, self.norm.weight)
+        check_num_to_normalize(len(flat), self.training)
         features = self.norm(full_precision(max_over_places(self.blocks(flat))))
         return full_precision(features).reshape(*frames.shape[:-3], -1)
 

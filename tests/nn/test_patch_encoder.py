@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pyrodis.guides import FactorizedGuide, FramewiseGuide, FullGuide, SmoothingGuide
-from pyrodis.nn import ConvEncoder, FrameShuffle, MeanReader, PatchEncoder, PatchShuffle
+from pyrodis.nn import ConvEncoder, FrameShuffle, MeanReader, PatchEncoder, PatchShuffle, PlaceBlindEncoder
 
 GUIDES = [FullGuide, FactorizedGuide, FramewiseGuide, SmoothingGuide]
 
@@ -94,3 +94,12 @@ def test_bad_input() -> None:
         FullGuide(encoder, 3, 2, 8, static_reader=MeanReader(4, 8))
     with pytest.raises(TypeError, match="static_reader must be a module with a method summary or None, got Linear"):
         FullGuide(encoder, 3, 2, 8, static_reader=torch.nn.Linear(8, 8))
+
+
+@pytest.mark.parametrize("encoder", [PatchEncoder((3, 16, 16), 4, 2), PlaceBlindEncoder((3, 16, 16), 4, (2, 2), 3)])
+def test_one_frame_in_training_cannot_be_normalized(encoder: torch.nn.Module) -> None:
+    frame = torch.rand(1, 1, 3, 16, 16)
+    with pytest.raises(ValueError, match="batch normalization needs two frames or more a batch in training, got 1"):
+        encoder.train()(frame)
+    assert encoder.eval()(frame).shape == (1, 1, 4)
+    assert encoder.train()(frame.expand(2, -1, -1, -1, -1)).shape == (2, 1, 4)
