@@ -70,6 +70,7 @@ SHARED: dict[str, Any] = {
     "alpha": 0.05,
     "report_what_dim": 64,
     "report_where_dim": 16,
+    "report_affine": True,
     "report_batch_size": 64,
     "report_optimizer": "adam",
     "report_learning_rate": 3e-3,
@@ -110,14 +111,14 @@ SHARED: dict[str, Any] = {
 PRESETS: dict[str, dict[str, Any]] = {
     # Minutes on two cores.
     "default": SHARED | {"report_steps": 500, "num_steps": 4000, "num_train": 64_000},
-    # All five values of lambda, wider networks, more steps.
+    # Three values of lambda, wider networks, more steps.
     "best": SHARED
     | {
-        "lambdas": LAMBDAS,
+        "lambdas": (1e-3, 1e-1, 10.0),
         "widths": (16, 32, 32),
         "what_widths": (32, 64),
         "channels": 32,
-        "report_steps": 8000,
+        "report_steps": 2000,
         "num_steps": 12_000,
         "num_train": 100_000,
         "num_test": 4000,
@@ -198,6 +199,11 @@ def add_report_options(option: Any, preset: dict[str, Any]) -> None:
     option("--alpha", type=float, help=f"weight of redundancy in Barlow Twins (default: {preset['alpha']})")
     option("--report-what-dim", type=int, help=f"size of what (default: {preset['report_what_dim']})")
     option("--report-where-dim", type=int, help=f"size of where (default: {preset['report_where_dim']})")
+    option(
+        "--report-affine",
+        action=argparse.BooleanOptionalAction,
+        help="whether the normalization of codes learns a scale, by which they can shrink (default: yes)",
+    )
     option("--report-batch-size", type=int, help=f"clips a step (default: {preset['report_batch_size']})")
     rate = preset["report_learning_rate"]
     option(
@@ -403,7 +409,8 @@ def make_report(options: argparse.Namespace) -> tuple[WhatWhereVAE, DeltaWhatWhe
     decoder = UpsampleDecoder(what_dim + where_dim, ww.FRAME, widths[::-1], output_bias=options.output_bias)
     model = WhatWhereVAE(decoder, NormalPixels(REPORT_SCALE), what_dim, where_dim, 2, what_per_frame=True)
     encoders = [PooledEncoder(ww.FRAME, widths) for _ in range(2)]
-    return model, DeltaWhatWhereGuide(*encoders, what_dim, where_dim, what_reader=EveryFrame())
+    guide = DeltaWhatWhereGuide(*encoders, what_dim, where_dim, what_reader=EveryFrame(), affine=options.report_affine)
+    return model, guide
 
 
 def make_where(options: argparse.Namespace) -> tuple[nn.Module | None, nn.Module]:

@@ -330,22 +330,49 @@ def test_every_line_of_the_ablation_differs_from_the_cure(results: ModuleType, e
 def test_tables_over_seeds(results: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "HERE", tmp_path)
     assert results.goal_table().count("not finished") == 3 * len(results.GOALS)
-    scores = {"swapped/identity": 0.45, "reconstruction/identity": 0.9, "swapped/centroid_error": 4.0}
-    scores |= {"real/centroid_error": 1.0, "where/identity/network": 0.3, "overfit/loss/gap_growth_in_last_half": 0.01}
-    for name, run_name in (("barlow", "barlow-10"), ("overfit-cure", "cure")):
+    scores = {"swapped/identity": 0.4, "reconstruction/identity": 0.9, "swapped/centroid_error": 4.0}
+    scores |= {"real/centroid_error": 1.0, "where/identity/network": 0.3, "where/identity/linear": 0.4}
+    scores |= {"what/position/linear": 0.02, "what/position/network": -0.2, "real/identity": 0.95}
+    scores |= {"overfit/loss/gap_growth_in_last_half": 0.01}
+    for name, run_name in (("barlow", "barlow-10"), ("overfit-barlow", "barlow-10"), ("overfit-cure", "cure")):
         found = {f"{run_name}/{score}": {"value": value, "chance": 0.1} for score, value in scores.items()}
-        result = {"scores": found, "training_minutes": dict.fromkeys(results.EXPERIMENTS[name].runs, 2.0)}
+        minutes = dict.fromkeys(results.EXPERIMENTS[name].runs, 2.0)
         for seed in (0, 2):
+            result = {"scores": found, "training_minutes": minutes, "trained_at": "1234567"}
+            result["command"] = " ".join(["python", *results.ROWS.get(f"{name}-seed{seed}", ())])
             results.path_of(f"{name}-seed{seed}").write_text(json.dumps(result), encoding="utf8")
     lines = results.goal_table().splitlines()
-    assert lines[2].endswith("| not finished | 0.450 ± 0.000 |  | not finished |")
-    assert lines[3].endswith("| not finished | 0.500 ± 0.000 | at least .90 | not finished |")
-    assert lines[4].endswith("| not finished | 3.000 ± 0.000 | at most 2 | not finished |")
-    assert lines[5].endswith("| not finished | 0.200 ± 0.000 | at most .05 | not finished |")
-    assert lines[7].endswith("| not finished | not finished | does not grow | 0.01000 |")
+    assert lines[2].endswith("| not finished | 0.900 |  | not finished |")
+    assert lines[3].endswith("| not finished | 0.400 |  | not finished |")
+    assert lines[4].endswith("| not finished | 0.375 | at least .90 | not finished |"), ".3 of .8 above chance"
+    assert lines[5].endswith("| not finished | 3.000 | at most 2 | not finished |")
+    assert lines[6].endswith("| not finished | 0.300 | at most .05 | not finished |"), "of the better probe"
+    assert lines[7].endswith("| not finished | 0.020 | at most .05 | not finished |"), "of the better probe"
+    assert lines[8].endswith("| not finished | 0.01000 | does not grow | 0.01000 |")
     table = results.table([*results.REPORT], results.SWAP_SCORES)
-    assert "| Barlow Twins, lambda 10 | 2 | 0.450 ± 0.000 | 0.500 ± 0.000 | 4.000 ± 0.000 | 3.000 ± 0.000 |" in table
+    assert "| Barlow Twins, lambda 10; 500 steps | 2 | 0.900 ± 0.000 | 0.400 ± 0.000 | 0.375 ± 0.000 | 4.000" in table
     assert "Not finished: inertial (3 of 3 seeds), barlow (1 of 3 seeds)." in table
+    assert "was trained by" not in table
+
+
+def test_the_last_lines_of_a_table_are_chance_and_the_judge(
+    results: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "HERE", tmp_path)
+    scores = {"real/identity": (0.95, 0.02), "real/centroid_error": (1.2, 15.0), "where/identity/linear": (0.3, 0.018)}
+    found = {f"cure/{name}": {"value": value, "chance": chance} for name, (value, chance) in scores.items()}
+    result = {"scores": found, "training_minutes": {"cure": 2.0}, "trained_at": "1234567", "command": "python old.py"}
+    results.path_of("cure-seed1").write_text(json.dumps(result), encoding="utf8")
+    text = results.table([*results.CURES], results.SWAP_SCORES)
+    columns = [*results.SWAP_SCORES.values()]
+    chance, judge = (
+        next(line for line in text.splitlines() if words in line).split(" | ")[2:]
+        for words in ("*chance*", "*the judge")
+    )
+    assert chance[columns.index("where/identity/linear")] == "0.018"
+    assert judge[columns.index("swapped/identity")] == judge[columns.index("reconstruction/identity")] == "0.950"
+    assert judge[columns.index("swapped/centroid_error")] == "1.200"
+    assert "cure, seed 1, was trained by `python old.py` at commit 1234567" in text
 
 
 def test_a_row_is_stored_with_its_figures(results: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

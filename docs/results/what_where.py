@@ -100,21 +100,48 @@ ABLATION = {
     f"cure-{name}": Experiment(words, (*CURE, *options), ("cure",), range(1))
     for name, (words, options) in CHANGES.items()
 }
+# What the page says of the report and what its own table says: another optimizer, codes that cannot shrink.
+VARIANTS = {
+    "inertial-fixed": Experiment(
+        "inertial loss, lambda 10, normalization without a learned scale",
+        (*report("inertial", HIGHEST), "--no-report-affine"),
+        (f"inertial-{HIGHEST}",),
+        range(1),
+    ),
+    **{
+        f"sgd-{rate}": Experiment(
+            f"inertial loss, lambda 0.1, SGD at rate {rate}",
+            (*report("inertial", "0.1"), "--report-optimizer", "sgd", "--report-learning-rate", rate),
+            ("inertial-0.1",),
+            range(1),
+        )
+        for rate in ("0.1", "1")
+    },
+}
 OVERFITTING = {
     "overfit-inertial": Experiment(
-        "inertial loss, 10,000 pairs", (*report("inertial", HIGHEST), *LONG), (f"inertial-{HIGHEST}",), range(1)
+        "inertial loss, lambda 10, 100 epochs of 10,000 pairs",
+        (*report("inertial", HIGHEST), *LONG),
+        (f"inertial-{HIGHEST}",),
+        range(1),
     ),
     "overfit-inertial-more": Experiment(
-        "inertial loss, 100,480 pairs",
+        "inertial loss, lambda 10, 10 epochs of 100,480 pairs",
         (*report("inertial", HIGHEST), *LONG, *MORE),
         (f"inertial-{HIGHEST}",),
         range(1),
     ),
     "overfit-barlow": Experiment(
-        "Barlow Twins, 10,000 pairs", (*report("barlow", HIGHEST), *LONG), (f"barlow-{HIGHEST}",), range(1)
+        "Barlow Twins, lambda 10, 100 epochs of 10,000 pairs",
+        (*report("barlow", HIGHEST), *LONG),
+        (f"barlow-{HIGHEST}",),
+        range(1),
     ),
     "overfit-barlow-more": Experiment(
-        "Barlow Twins, 100,480 pairs", (*report("barlow", HIGHEST), *LONG, *MORE), (f"barlow-{HIGHEST}",), range(1)
+        "Barlow Twins, lambda 10, 10 epochs of 100,480 pairs",
+        (*report("barlow", HIGHEST), *LONG, *MORE),
+        (f"barlow-{HIGHEST}",),
+        range(1),
     ),
     "overfit-cure": Experiment(
         "the cured model, 10,000 clips", (*CURE, "--num-train", "10000", "--num-steps", "18750"), ("cure",), range(1)
@@ -123,7 +150,7 @@ OVERFITTING = {
         "the cured model, 100,480 clips", (*CURE, "--num-train", "100480", "--num-steps", "18750"), ("cure",), range(1)
     ),
 }
-EXPERIMENTS = {**REPORT, **CURES, **ABLATION, **OVERFITTING}
+EXPERIMENTS = {**REPORT, **CURES, **ABLATION, **VARIANTS, **OVERFITTING}
 # Name of a row -> its command, in the order in which rows are trained: first seeds first.
 ROWS: dict[str, list[str]] = {
     f"{name}-seed{seed}": [*experiment.command, "--seed", str(seed)]
@@ -149,17 +176,26 @@ def figure_of(name: str, suffix: str = ".png") -> Path:
 
 
 def keep_figures(row: str, output: Path) -> None:
-    """Keep the figure of a first seed: the curves of an overfitting row, the swap of any other; the cure's film too."""
+    """Keep the figures of a first seed: the swap, or the curves of an overfitting row; the cure's film too.
+
+    Of the report's losses also what the report draws: curves and reconstructions by lambda, and frames without a code.
+    """
     from PIL import Image
 
     name, _, seed = row.rpartition("-seed")
     if seed != "0":
         return
     last = output / EXPERIMENTS[name].runs[-1] / "figures"
-    shown = output / "figures" / "overfitting.png" if name in OVERFITTING else last / "swap.png"
-    if shown.exists():
-        with Image.open(shown) as figure:
-            figure.convert("RGB").quantize(64).save(figure_of(name), optimize=True)
+    shown = {name: output / "figures" / "overfitting.png" if name in OVERFITTING else last / "swap.png"}
+    if name in REPORT:
+        shown |= {
+            f"{name}-{part}": output / "figures" / f"{part}_{name}.png" for part in ("training", "reconstructions")
+        }
+        shown[f"{name}-ablation"] = last / "ablation.png"
+    for kept, path in shown.items():
+        if path.exists():
+            with Image.open(path) as figure:
+                figure.convert("RGB").quantize(64).save(figure_of(kept), optimize=True)
     if name in CURES and (last / "swap.gif").exists():
         shutil.copyfile(last / "swap.gif", figure_of(name, ".gif"))
 
@@ -199,8 +235,10 @@ def stored(name: str) -> list[dict[str, Any]]:
 def value_of(result: dict[str, Any], run: str, score: str) -> float | None:
     """A score of a run of a row, or one that is made of its scores.
 
-    "kept" is the identity after a swap as a part of that of reconstructions, "over_floor" by how many pixels centers
-    are off after a swap beyond the judge's own error, "leak" by how much "where" tells the identity above chance.
+    "kept" is the identity after a swap as a part of that of reconstructions, both less chance: 0 where a swap leaves
+    nothing of it; "over_floor" by how many pixels centers are off after a swap beyond the judge's own error; "leak" by
+    how much "where" tells the identity above chance, and "place" the R^2 of positions read off "what", both by the
+    better of two probes.
     """
     found = result["scores"]
 
@@ -209,18 +247,24 @@ def value_of(result: dict[str, Any], run: str, score: str) -> float | None:
 
     try:
         if score == "kept":
-            return part("swapped/identity") / max(part("reconstruction/identity"), 1e-9)
+            swapped, decoded = (
+                part(f"{row}/identity") - part(f"{row}/identity", "chance") for row in ("swapped", "reconstruction")
+            )
+            return swapped / max(decoded, 1e-9)
         if score == "over_floor":
             return part("swapped/centroid_error") - part("real/centroid_error")
         if score == "leak":
-            return part("where/identity/network") - part("where/identity/network", "chance")
+            found_by = [f"where/identity/{probe}" for probe in ("linear", "network")]
+            return max(part(name) - part(name, "chance") for name in found_by)
+        if score == "place":
+            return max(part(f"what/position/{probe}") for probe in ("linear", "network"))
         return part(score)
     except KeyError:
         return None
 
 
 def digits_of(score: str) -> int:
-    if score.endswith("epoch"):
+    if score.endswith("epoch") or score.startswith("active"):
         return 0
     if score.startswith("overfit"):
         return 5
@@ -246,18 +290,60 @@ def table(names: Sequence[str], scores: dict[str, str]) -> str:
     for name in names:
         results, experiment = stored(name), EXPERIMENTS[name]
         for run in experiment.runs if results else ():
-            words = experiment.words + (f", lambda {run.rpartition('-')[2]}" if name in REPORT else "")
+            words = experiment.words + (f", lambda {run.rpartition('-')[2]}; 500 steps" if name in REPORT else "")
             minutes = np.mean([result["training_minutes"][run] for result in results])
             found = [cell(name, run, score) for score in scores.values()]
             lines.append(line(words, len(results), *found, f"{minutes:.1f}"))
-    return "\n".join(lines) + missing(names)
+    for words, ends in (("*chance*", CHANCE), ("*the judge on real clips*", JUDGED)):
+        found = [end_of(names, *ends[score]) if score in ends else "" for score in scores.values()]
+        lines += [line(words, "", *found, "")] if any(found) else []
+    return "\n".join(lines) + missing(names) + other_commands(names)
 
 
+def end_of(names: Sequence[str], score: str, field: str) -> str:
+    """What is the same for all runs, such as chance: of the first that is stored."""
+    for name in names:
+        for result in stored(name):
+            found = result["scores"].get(f"{EXPERIMENTS[name].runs[0]}/{score}")
+            if found is not None:
+                return f"{found[field]:.{digits_of(score)}f}"
+    return ""
+
+
+def other_commands(names: Sequence[str]) -> str:
+    """A sentence on every row that was trained by another command than the present one, with older defaults."""
+    sentences = []
+    for name in names:
+        for seed in EXPERIMENTS[name].seeds:
+            path = path_of(f"{name}-seed{seed}")
+            result = json.loads(path.read_text(encoding="utf8")) if path.exists() else {}
+            now = " ".join(["python", *ROWS[f"{name}-seed{seed}"]])
+            if result and result["command"] != now:
+                was = f"`{result['command']}` at commit {result['trained_at']}"
+                sentences.append(
+                    f"{name}, seed {seed}, was trained by {was}, whose defaults were others; now: `{now}`."
+                )
+    return "".join(f"\n\n{sentence}" for sentence in sentences)
+
+
+# What does not depend on the run: chance of a score, and what the judge reads off real clips in its place.
+CHANCE = {
+    name: (name, "chance")
+    for name in (
+        *("where/identity/linear", "where/identity/network", "what/position/linear", "what/position/network"),
+        *("what/identity/linear", "what/identity/network", "where/position/network"),
+        *("mse/reconstruction", "future/linear"),
+    )
+}
+JUDGED = dict.fromkeys(("reconstruction/identity", "swapped/identity"), ("real/identity", "value"))
+JUDGED["swapped/centroid_error"] = ("real/centroid_error", "value")
 SWAP_SCORES = {
-    "swap: identity": "swapped/identity",
-    "as a part of the decoded": "kept",
-    "swap: centers off, pixels": "swapped/centroid_error",
-    "over the judge's own": "over_floor",
+    "decoded: identity": "reconstruction/identity",
+    "swap: identity of what's clip": "swapped/identity",
+    "the same as a part of the decoded, both less chance": "kept",
+    "swap: centers off those of where's clip, pixels": "swapped/centroid_error",
+    "less the judge's own error": "over_floor",
+    "swap: centers off those of what's clip": "swapped/centroid_error_of_what",
     "where: identity, linear": "where/identity/linear",
     "where: identity, network": "where/identity/network",
     "what: position, linear": "what/position/linear",
@@ -265,7 +351,8 @@ SWAP_SCORES = {
     "error a pixel": "mse/reconstruction",
 }
 USE_SCORES = {
-    "decoded: identity": "reconstruction/identity",
+    "active dimensions of what": "active_units/what",
+    "of where": "active_units/where",
     "what: identity, linear": "what/identity/linear",
     "what: identity, network": "what/identity/network",
     "where: position, network": "where/position/network",
@@ -277,24 +364,30 @@ USE_SCORES = {
     "next frame, ridge": "future/ridge",
 }
 OVERFIT_SCORES = {
-    "validation less training at the end": "overfit/loss/gap",
-    "its growth after its minimum in the last half": "overfit/loss/gap_growth_in_last_half",
-    "growth of validation after its minimum": "overfit/loss/validation_growth",
-    "the latter of the agreement alone": "overfit/agreement/validation_growth",
+    "gap at the end: validation less training": "overfit/loss/gap",
+    "how far the gap grew in the last half": "overfit/loss/gap_growth_in_last_half",
+    "how far validation rose from its least value": "overfit/loss/validation_growth",
+    "how far validation of the agreement alone rose": "overfit/agreement/validation_growth",
     "epoch of least validation": "overfit/loss/lowest_validation_epoch",
 }
 
 # What was to be reached: in words, as which score, the value, and by which rows of each kind.
-BY_SWAP = (("inertial", f"inertial-{HIGHEST}"), ("barlow", f"barlow-{HIGHEST}"), ("cure", "cure"))
-BY_LENGTH = tuple((f"overfit-{name}", run) for name, run in BY_SWAP)
+BY_SWAP = (("overfit-inertial", f"inertial-{HIGHEST}"), ("overfit-barlow", f"barlow-{HIGHEST}"), ("cure", "cure"))
+BY_LENGTH = (*BY_SWAP[:2], ("overfit-cure", "cure"))
 GOALS = (
+    ("reconstruction: identity", "reconstruction/identity", "", BY_SWAP),
     ("swap: identity follows what", "swapped/identity", "", BY_SWAP),
-    ("swap: identity follows what, as a part of the reconstruction's", "kept", "at least .90", BY_SWAP),
-    ("swap: centers off, pixels over the judge's own error", "over_floor", "at most 2", BY_SWAP),
-    ("identity read off where by a network, above chance", "leak", "at most .05", BY_SWAP),
-    ("position read off what by a network, R²", "what/position/network", "at most .05", BY_SWAP),
     (
-        "validation less training, growth after its minimum in the last half",
+        "swap: identity follows what, as a part of the reconstruction's, both less chance",
+        "kept",
+        "at least .90",
+        BY_SWAP,
+    ),
+    ("swap: centers off those of where's clip, pixels over the judge's own error", "over_floor", "at most 2", BY_SWAP),
+    ("identity read off where by the better of two probes, above chance", "leak", "at most .05", BY_SWAP),
+    ("position read off what by the better of two probes, R²", "place", "at most .05", BY_SWAP),
+    (
+        "gap of validation and training: how far it grew in the last half of the training",
         "overfit/loss/gap_growth_in_last_half",
         "does not grow",
         BY_LENGTH,
@@ -302,9 +395,17 @@ GOALS = (
 )
 
 
+LONGEST = ("overfit-inertial", "overfit-barlow")  # as long as the report trained
+
+
 def goal_table() -> str:
     """What was to be reached, and what was: by the report's losses at the highest lambda, and by the cure."""
-    heads = ("measure", *(f"{REPORT[loss].words}, lambda {HIGHEST}" for loss in REPORT), "to reach", "the cure")
+    heads = (
+        "measure",
+        *(f"{REPORT[loss].words}, lambda {HIGHEST}, 100 epochs" for loss in REPORT),
+        "to reach",
+        "the cure",
+    )
     lines = [line(*heads), "| --- |" + " ---: |" * 4]
     for words, score, wanted, runs in GOALS:
         inertial, barlow, cure = (cell(name, run, score) or "not finished" for name, run in runs)
@@ -316,7 +417,9 @@ def figure_list(names: Sequence[str]) -> str:
     """The kept figures of some experiments, each under its words."""
     found = []
     for name in names:
-        shown = [path for path in (figure_of(name), figure_of(name, ".gif")) if path.exists()]
+        parts = ("-training", "-reconstructions", "-ablation") if name in REPORT else ()
+        kept = (figure_of(name), *(figure_of(name + part) for part in parts), figure_of(name, ".gif"))
+        shown = [path for path in kept if path.exists()]
         words, command = EXPERIMENTS[name].words.replace("*", ""), " ".join(["python", *ROWS[f"{name}-seed0"]])
         images = "\n".join(f"![{words}](../_static/{path.name})" for path in shown)
         found += [f"{images}\n\n*{words}: `{command}`*"] if shown else []
@@ -326,8 +429,9 @@ def figure_list(names: Sequence[str]) -> str:
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "what-where-goals": goal_table,
-    "what-where-report": lambda: table([*REPORT, *CURES], SWAP_SCORES),
-    "what-where-uses": lambda: table([*REPORT, *CURES], USE_SCORES),
+    "what-where-report": lambda: table([*REPORT, *LONGEST, *CURES], SWAP_SCORES),
+    "what-where-uses": lambda: table([*REPORT, *LONGEST, *CURES], USE_SCORES),
+    "what-where-variants": lambda: table([*VARIANTS], SWAP_SCORES),
     "what-where-figures": lambda: figure_list([*REPORT, *CURES]),
     "what-where-ablation": lambda: table([*CURES, *ABLATION], SWAP_SCORES),
     "what-where-overfitting": lambda: table(list(OVERFITTING), OVERFIT_SCORES),

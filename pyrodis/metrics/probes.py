@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,9 @@ import numpy as np
 from pyrodis.metrics._arrays import Array, check_count, check_ndim, check_same_length, finite, to_numpy
 from pyrodis.metrics._bootstrap import bootstrap_intervals
 from pyrodis.metrics.score import Score, proportion_score
+
+# When a network for numbers stops: after so many passes without an error that is lower by as much; at most so many.
+_PATIENCE, _TOLERANCE, _MAX_PASSES = 10, 1e-4, 500
 
 
 def probe_accuracy(
@@ -93,8 +96,9 @@ def probe_r2(
         targets_train: the numbers to read off them.
         codes_test: codes that it is scored on.
         targets_test: their numbers.
-        hidden: sizes of the network's hidden layers, () for a linear probe. A tenth of the training rows then decides
-            when to stop.
+        hidden: sizes of the network's hidden layers, () for a linear probe. A tenth of the training items, with all
+            their rows, then decides when to stop; of fewer than 10 items, a tenth of the rows. If nothing helps there,
+            the network is the mean.
         seed: seed of the network's weights and batches, and of the bootstrap.
 
     Shape:
@@ -117,7 +121,7 @@ def probe_r2(
     """
     for size in hidden:
         check_count(size, "hidden")
-    codes, targets, _ = _paired_rows(codes_train, targets_train, "train")
+    codes, targets, num_items = _paired_rows(codes_train, targets_train, "train")
     new_codes, new_targets, num = _paired_rows(codes_test, targets_test, "test")
     for name, old, new in (("codes", codes, new_codes), ("targets", targets, new_targets)):
         if old.shape[1] != new.shape[1]:
@@ -130,11 +134,9 @@ def probe_r2(
             f"targets_train must hold 10 rows or more of numbers that vary, got {len(codes)} with standard deviations "
             f"{scale.round(6).tolist()}; pass more items, or drop what is constant"
         )
-    fit = _make_regression(tuple(int(size) for size in hidden), seed).fit(
-        codes, ((targets - loc) / scale).squeeze(1 if targets.shape[1] == 1 else ())
-    )
+    predict = _fit_numbers(codes, (targets - loc) / scale, num_items, tuple(int(size) for size in hidden), seed)
     truth = (new_targets - loc) / scale
-    errors = (truth - np.asarray(fit.predict(new_codes)).reshape(truth.shape)) ** 2
+    errors = (truth - predict(new_codes).reshape(truth.shape)) ** 2
     per_item = np.stack([values.reshape(num, -1, values.shape[1]).sum(axis=1) for values in (errors, truth**2)])
 
     def statistic(rows: np.ndarray) -> np.ndarray:
@@ -156,17 +158,44 @@ def _paired_rows(codes: Array, targets: Array, part: str) -> tuple[np.ndarray, n
     return values.reshape(-1, values.shape[-1]), numbers.reshape(-1, numbers.shape[-1]), len(values)
 
 
-def _make_regression(hidden: tuple[int, ...], seed: int) -> Any:
+def _fit_numbers(
+    codes: np.ndarray, targets: np.ndarray, num_items: int, hidden: tuple[int, ...], seed: int
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Train a regression of targets (R, K) on codes (R, D), rows of items one after the other; return its prediction.
+
+    What decides when a network stops are items of their own: rows of one item may hold the same code, by which a
+    network that learns items by heart would look as if it had understood them. One that is never better there than the
+    mean of the numbers gives way to it.
+    """
     from sklearn.linear_model import Ridge
     from sklearn.neural_network import MLPRegressor
-    from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
+    scaler = StandardScaler().fit(codes)
+    rows = scaler.transform(codes)
     if not hidden:
-        return make_pipeline(StandardScaler(), Ridge())
-    return make_pipeline(
-        StandardScaler(), MLPRegressor(hidden_layer_sizes=hidden, early_stopping=True, max_iter=500, random_state=seed)
-    )
+        ridge = Ridge().fit(rows, targets)
+        return lambda new: np.asarray(ridge.predict(scaler.transform(new)))
+    num = num_items if num_items >= 10 else len(rows)
+    held = np.zeros(num, dtype=bool)
+    held[np.random.default_rng(seed).permutation(num)[: num // 10]] = True
+    held = np.repeat(held, len(rows) // num)
+    numbers = targets[:, 0] if targets.shape[1] == 1 else targets
+    network = MLPRegressor(hidden_layer_sizes=hidden, random_state=seed)
+    best, stale = np.inf, 0
+    kept: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    for _ in range(_MAX_PASSES):
+        network.partial_fit(rows[~held], numbers[~held])
+        error = float(np.mean((network.predict(rows[held]) - numbers[held]) ** 2))
+        stale = 0 if error < best - _TOLERANCE else stale + 1
+        if error < best:
+            best, kept = error, ([w.copy() for w in network.coefs_], [b.copy() for b in network.intercepts_])
+        if stale == _PATIENCE:
+            break
+    if best >= float(np.mean(numbers[held] ** 2)):  # the error of the mean
+        return lambda new: np.zeros((len(new), targets.shape[1]))
+    network.coefs_, network.intercepts_ = kept
+    return lambda new: np.asarray(network.predict(scaler.transform(new)))
 
 
 def _make_probe(hidden: tuple[int, ...], seed: int) -> Any:

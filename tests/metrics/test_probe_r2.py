@@ -62,3 +62,16 @@ def test_refuses_halves_of_other_sizes() -> None:
         probe_r2(CODES, NOISE, CODES[:, :2], NOISE)
     with pytest.raises(TypeError, match="hidden must be an integer"):
         probe_r2(CODES, NOISE, CODES, NOISE, hidden=(2.5,))  # type: ignore[arg-type]
+
+
+def test_a_network_does_not_learn_items_by_heart() -> None:
+    """Every frame of an item has the item's code, which says nothing: all that a network could find is which item."""
+    draw = np.random.default_rng(1)
+    codes = np.repeat(draw.normal(size=(600, 1, 32)), 20, axis=1)
+    targets = draw.normal(size=(600, 1, 2)) + 0.5 * draw.normal(size=(600, 20, 2))
+    assert -0.05 < r2(codes, targets, hidden=(256,)).value < 0.05
+
+
+def test_few_items_of_many_rows_are_split_by_rows() -> None:
+    codes = CODES.reshape(6, 100, 3)
+    assert r2(codes, codes[..., :1] ** 2, hidden=(32,)).value > 0.5
