@@ -204,6 +204,7 @@ def apply_preset(options: argparse.Namespace) -> None:
     if options.likelihood not in (None, preset["likelihood"]):
         preset = {name: value for name, value in preset.items() if name != "scale"}  # that of the other likelihood
     given = options.latent_dim
+    staged.refuse_unused(options, preset)
     staged.fill_preset(options, preset | (SMOKE if options.smoke_test else {}))
     if options.decoder == "grid":
         options.latent_dim = options.latent_channels * options.grid**2

@@ -301,7 +301,10 @@ def apply_preset(options: argparse.Namespace) -> None:
     if options.likelihood not in (None, preset["likelihood"]):
         preset.pop("scale", None)  # that of the other likelihood
     given = options.latent_dim
+    staged.refuse_unused(options, preset)
     staged.fill_preset(options, preset)
+    if options.schedule == "single":
+        options.gamma = 0.0  # one component's masks have no entropy to put a price on
     if options.decoder == "grid":
         options.latent_dim = options.latent_channels * options.grid**2
         if given is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -63,7 +64,7 @@ def add_training_options(option: Any, preset: Mapping[str, Any], schedules: Iter
         help="with --schedule labels: weight of errors by which confidences learn whose a pixel is when labels are "
         f"gone (default: {preset['claims']})",
     )
-    option("--halving-kl", type=float, default=5.0, help="nats that halve the rate where unsupervised (default: 5)")
+    option("--halving-kl", type=float, help="nats that halve the rate where unsupervised (default: 5)")
     option("--precision", choices=("bf16-mixed", "32-true"), help=f"of the networks (default: {preset['precision']})")
 
 
@@ -72,6 +73,30 @@ def fill_preset(options: argparse.Namespace, preset: Mapping[str, Any]) -> None:
     for name, value in preset.items():
         if getattr(options, name) is None:
             setattr(options, name, value)
+
+
+def refuse_unused(options: argparse.Namespace, preset: Mapping[str, Any]) -> None:
+    """Refuse options that were given and that the schedule or the decoder would make nothing of.
+
+    Args:
+        options: The options as they were given, None for those that were not.
+        preset: What they would be.
+    """
+    schedule, decoder = (getattr(options, name) or preset[name] for name in ("schedule", "decoder"))
+    used = {
+        "silence": schedule == "labels",
+        "claims": schedule == "labels",
+        "halving_kl": schedule == "unsupervised",
+        "together_epochs": schedule in ("together", "own", "tandem"),
+        "num_rounds": schedule == "tandem",
+        "gamma": schedule != "single",
+        "latent_channels": decoder == "grid",
+        "grid": decoder == "grid",
+    }
+    given = [name for name, is_used in used.items() if not is_used and getattr(options, name, None) is not None]
+    if given:
+        by = f"--decoder {decoder}" if given[0] in ("latent_channels", "grid") else f"--schedule {schedule}"
+        raise ValueError(f"--{given[0].replace('_', '-')} has no effect with {by}; leave it out")
 
 
 def alone(options: argparse.Namespace) -> list[Stage]:
@@ -113,11 +138,15 @@ def make_likelihood(options: argparse.Namespace) -> Any:
 
 
 def make_settings(options: argparse.Namespace) -> FitSettings:
-    slow = SlowLearning(options.halving_kl) if options.schedule == "unsupervised" else None
+    # Of codes laid out in cells all components have hundreds of nats to say before they have learned anything.
+    halving_kl = 5.0 if options.halving_kl is None else options.halving_kl
+    slow = SlowLearning(halving_kl, above_least=True) if options.schedule == "unsupervised" else None
+    shortest = math.ceil(options.num_train / options.batch_size) * options.num_epochs
     return FitSettings(
         batch_size=options.batch_size,
         schedule=options.rates,
-        warmup_steps=0 if options.rates == "constant" else FitSettings.warmup_steps,  # it would begin every stage
+        # Every stage begins with it.
+        warmup_steps=0 if options.rates == "constant" else min(FitSettings.warmup_steps, shortest // 10),
         kl_weights={"z": options.beta},
         precision=options.precision,
         device=options.device,
@@ -156,7 +185,7 @@ def train(options: argparse.Namespace, pair: Any, stages: list[Stage], data: Any
             names = ("x", "components", "confidence")
             claims = lambda output: claim_penalty(*(output[name] for name in names), scale)  # noqa: E731
             model = pyrodis.add_penalty(model, "claims", claims, options.claims, side="model")
-    if options.gamma and len(model.decoders) > 1:
+    if options.gamma:
         price = lambda output: mask_entropy_penalty(output["masks"])  # noqa: E731
         model = pyrodis.add_penalty(model, "entropy", price, options.gamma, side="model")
     return fit_stages(

@@ -584,6 +584,13 @@ def test_components_are_matched_with_what_they_draw() -> None:
         (("--num-components", "1"), "--num-components must be at least 2, got 1; --single trains one VAE"),
         (("--latent-dim", "8"), "--latent-dim must not be given with --decoder grid, got 8; --latent-channels in each"),
         (("--unseen", "1", "5"), r"--unseen must be types from 2 on, got \[1\], which are trained on"),
+        (
+            ("--schedule", "individual", "--together-epochs", "2"),
+            "--together-epochs has no effect with --schedule indiv",
+        ),
+        (("--schedule", "individual", "--claims", "2"), "--claims has no effect with --schedule individual"),
+        (("--halving-kl", "2"), "--halving-kl has no effect with --schedule labels; leave it out"),
+        (("--decoder", "strided", "--latent-channels", "2"), "--latent-channels has no effect with --decoder strided"),
     ],
 )
 def test_the_digits_refuse(options: tuple[str, ...], message: str) -> None:
@@ -769,6 +776,9 @@ def test_the_kl_by_kind_of_scene() -> None:
         (("--data", "flat", "--gray"), "--data flat is in color and of 64 x 64 pixels; leave --gray and --size out"),
         (("--channels", "7"), "--channels must be an even number of at least 2, got 7"),
         (("--latent-dim", "64", "--grid", "4"), "--latent-dim must not be given with --decoder grid, got 64; .* 64$"),
+        (("--single", "--gamma", "0.5"), "--gamma has no effect with --schedule single; leave it out"),
+        (("--num-rounds", "3"), "--num-rounds has no effect with --schedule labels; leave it out"),
+        (("--schedule", "tandem", "--silence", "3"), "--silence has no effect with --schedule tandem; leave it out"),
         (("--types", "cube", "--schedule", "tandem"), "--schedule tandem needs at least two --types, got cube alone"),
         (("--types", "sphere", "prism"), "types must be some of sphere, cylinder, cube, each once, got"),
     ],

@@ -24,6 +24,8 @@ from pyrodis.infer.sites import get_trace, latent_sites
 
 __all__ = ["Engine", "find_latent_sites"]
 
+_STANDS_STILL = 1e-3  # of the learning rate: components that learn slower than this do not begin to learn
+
 # What an optimizer keeps of the shape of a parameter.
 _KEPT = {"adam": ("exp_avg", "exp_avg_sq"), "rmsprop": ("square_avg",), "sgd": ("momentum_buffer",)}
 
@@ -246,8 +248,15 @@ class Engine(lightning.LightningModule):
                 f"{len(set(self._owners.values()))} components; see ParallelVAE"
             )
         kl = [sum(self.values[name] for name, owner in self._owners.items() if owner == k) for k in range(count)]
+        begins = not self.state.component_kl
         self.state.component_kl = slow.update(self.state.component_kl, kl)
         factors = slow.factors(self.state.component_kl, self._active)
+        if begins and max((factors[k] for k in self._active), default=1.0) < _STANDS_STILL:
+            raise ValueError(
+                "slow_learning must leave some component a rate that it can learn with, got KLs of "
+                f"{min(kl[k] for k in self._active):.0f} nats and more at the first step, at halving_kl="
+                f"{slow.halving_kl}; take above_least=True, or a larger halving_kl"
+            )
         for group in optimizer.param_groups:
             group["lr"] = self.rate * (1.0 if group["component"] < 0 else factors[group["component"]])
 

@@ -26,7 +26,8 @@ class SlowLearning:
         halving_kl: h, nats of KL that halve the rate.
         memory: d, in [0, 1): weight of the past in the running mean.
         above_least: Whether m_0 is the smallest running mean of the components that train, so that one of them always
-            learns at the full rate; else it is 0, and a training in which all have much to say comes to rest.
+            learns at the full rate; else it is 0, and a training in which all have much to say comes to rest. One in
+            which all have so much to say from the start that they could not begin is refused at its first step.
 
     Raises:
         TypeError: If an argument has another type.

@@ -56,6 +56,18 @@ def test_the_step_of_adam_itself_is_scaled() -> None:
         assert float(ratio) == pytest.approx(expected[own[0]] if own else 1.0, rel=1e-3), name
 
 
+def test_components_that_could_not_begin_to_learn_are_refused() -> None:
+    model, guide = make_pair()
+    with pytest.raises(
+        ValueError, match=r"got KLs of \d+ nats and more at the first step, at halving_kl=0.01; take above"
+    ):
+        fit(model, guide, make_images(4), settings=settings(SlowLearning(halving_kl=0.01), max_steps=1))
+    slow = SlowLearning(halving_kl=0.01, above_least=True)
+    before = collect_weights(model, guide)
+    fit(model, guide, make_images(4), settings=settings(slow, max_steps=1))
+    assert any(not torch.equal(before[name], value) for name, value in collect_weights(model, guide).items())
+
+
 def test_the_history_names_each_component() -> None:
     slow = SlowLearning(halving_kl=2.0, memory=0.5)
     model, guide = make_pair()
