@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,14 @@ from torch import nn
 import pyrodis
 from pyrodis import metrics
 from pyrodis.datasets import (
+    MULTI_DSPRITES,
     BundledDigits,
     DigitPairs,
     FlatScenes,
     ItemSource,
     KeptClips,
     MNISTItems,
+    ObjectRecords,
     OverlappingDigits,
     type_masks,
 )
@@ -60,6 +63,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 PRESETS["paper"] = PRESETS["best"]  # no paper has this method
 SMOKE = {"what_dim": 2, "widths": (2, 2), "dense_dim": 8, "num_train": 32, "num_epochs": 1, "batch_size": 16}
 SIZES = {"validation": 500, "test": 1_000}
+RECORDS = "multi_dsprites_colored_on_grayscale.tfrecords"  # as it is published
 SMOKE_SIZES = {"validation": 16, "test": 40}
 
 
@@ -74,7 +78,8 @@ def make_parser() -> argparse.ArgumentParser:
         default="flat",
         help="flat: two to four colored shapes on gray, drawn by pyrodis; digits: two of the digits 0 to 3, side by "
         "side; overlapping: some of them anywhere on a larger canvas; digits are MNIST's where found, else, after "
-        "saying so, small ones that need no file (default: flat)",
+        f"saying so, small ones that need no file; multi-dsprites: the published set, from {RECORDS} in --data-root "
+        "(default: flat)",
     )
     option = parser.add_argument_group("model (defaults are those of --preset default)").add_argument
     option("--num-windows", type=int, metavar="M", help="VAEs beside that of the ground (default: most objects)")
@@ -148,7 +153,27 @@ def overlapping(source: ItemSource | None, split: str, num_images: int) -> Overl
     return OverlappingDigits(source, split=split, items=range(4), num_images=num_images, with_masks=masks)
 
 
-DATA = {"flat": flat, "digits": digits, "overlapping": overlapping}
+def multi_dsprites(path: Path, split: str, num_images: int) -> ObjectRecords:
+    """A part of the published file: test scenes first, then those of validation, the rest to train on."""
+    first = {"test": 0, "validation": SIZES["test"], "train": SIZES["test"] + SIZES["validation"]}[split]
+    return ObjectRecords(path, MULTI_DSPRITES, split=split, first=first, num_images=num_images)
+
+
+DATA: dict[str, Any] = {"flat": flat, "digits": digits, "overlapping": overlapping, "multi-dsprites": multi_dsprites}
+
+
+def load_data(options: argparse.Namespace) -> dict[str, Any]:
+    """Images to train on, to validate and to test."""
+    sizes = (SMOKE_SIZES if options.smoke_test else SIZES) | {"train": options.num_train}
+    source: Any = None
+    if options.data == "multi-dsprites":
+        folder = options.data_root or os.environ.get("PYRODIS_DATA")
+        if folder is None:
+            raise ValueError(f"--data multi-dsprites needs --data-root, the folder that holds {RECORDS}")
+        source = Path(folder) / RECORDS
+    elif options.data != "flat":
+        source = load_digits(options)
+    return {split: DATA[options.data](source, split, num) for split, num in sizes.items()}
 
 
 def make_pair(options: argparse.Namespace, data: Any) -> tuple[ParallelVAE, ResidualGuide]:
@@ -167,26 +192,29 @@ def make_pair(options: argparse.Namespace, data: Any) -> tuple[ParallelVAE, Resi
     return ParallelVAE(decoders, MixturePixels(options.scale), code), ResidualGuide(decoders, encoders, code)
 
 
-def mask_scores(found: Any, scenes: Any, num_types: int) -> dict[str, metrics.Score]:
-    """Whether the pixels of an object are one VAE's, with the ground left out, of types in place of objects."""
+def mask_scores(found: Any, scenes: Any, num_types: int | None) -> dict[str, metrics.Score]:
+    """Whether the pixels of an object are one VAE's, with the ground left out, of types, if known, for objects."""
     items, masks = scenes["masks"][:, 0], found["masks"].numpy()
-    types = scenes["factors"][:, : items.shape[1] - 1]
-    by_type, windows = type_masks(items, types, num_types).numpy(), masks.copy()
+    windows = masks.copy()
     windows[:, 0] = 0
-    return {
+    scores = {
         "foreground_ari": metrics.adjusted_rand_index(items.numpy(), masks),
         "foreground_ari/windows": metrics.adjusted_rand_index(items.numpy(), windows),
-        "foreground_ari/types": metrics.adjusted_rand_index(by_type, masks),
     }
+    if num_types is not None:
+        by_type = type_masks(items, scenes["factors"][:, : items.shape[1] - 1], num_types).numpy()
+        scores["foreground_ari/types"] = metrics.adjusted_rand_index(by_type, masks)
+    return scores
 
 
 def evaluate(options: argparse.Namespace, pair: Any, data: Any) -> dict[str, Any]:
     """Scores on test images, and what the figures show."""
     scenes = parallel.read_items(data)
     found = parallel.explain(*pair, scenes["x"])
-    scores = mask_scores(found, scenes, data.num_types)
+    num_types = getattr(data, "num_types", None)  # published sets do not tell types
+    scores = mask_scores(found, scenes, num_types)
     untrained = parallel.explain(*make_pair(options, data), scenes["x"])
-    start = mask_scores(untrained, scenes, data.num_types)
+    start = mask_scores(untrained, scenes, num_types)
     scores |= {f"untrained/{name}": score for name, score in start.items()}
     chance = parallel.squared_errors(scenes["x"], scenes["x"].mean(0, keepdim=True)).mean()
     errors = parallel.squared_errors(scenes["x"], found["reconstruction"])
@@ -208,9 +236,7 @@ def main(options: argparse.Namespace) -> None:
 
     matplotlib.use("Agg")
     apply_preset(options)
-    sizes = (SMOKE_SIZES if options.smoke_test else SIZES) | {"train": options.num_train}
-    source = None if options.data == "flat" else load_digits(options)
-    data = {split: DATA[options.data](source, split, num) for split, num in sizes.items()}
+    data = load_data(options)
     pair = make_pair(options, data["train"])
     settings = FitSettings(
         num_epochs=options.num_epochs,

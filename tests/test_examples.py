@@ -859,3 +859,29 @@ def test_the_windows_refuse(options: tuple[str, ...], message: str) -> None:
 
     with pytest.raises(ValueError, match=message):
         check()
+
+
+def test_windows_are_trained_on_the_published_scenes_where_they_are(tmp_path: Path) -> None:
+    from pyrodis.datasets import MULTI_DSPRITES
+    from tests.datasets.test_object_records import write
+
+    module = load_example("unsupervised_objects")
+    module.SIZES |= {"test": 2, "validation": 1}
+    module.SMOKE_SIZES |= {"test": 2, "validation": 1}
+    options = module.make_parser().parse_args(["--smoke-test", "--data", "multi-dsprites", "--num-train", "3"])
+    module.apply_preset(options)
+    with pytest.raises(
+        ValueError, match="--data multi-dsprites needs --data-root, the folder that holds multi_dsprites"
+    ):
+        module.load_data(options)
+    options.data_root = tmp_path
+    with pytest.raises(FileNotFoundError, match=module.RECORDS):
+        module.load_data(options)
+    write(tmp_path / module.RECORDS, MULTI_DSPRITES, num=6)
+    data = module.load_data(options)
+    assert {split: len(part) for split, part in data.items()} == {"test": 2, "validation": 1, "train": 3}
+    assert len({part[0]["x"].sum().item() for part in data.values()}) == 3, "parts share no scene"
+    pair = tuple(program.eval() for program in module.make_pair(options, data["train"]))
+    scores = module.evaluate(options, pair, data["test"])["scores"]
+    assert {"foreground_ari", "untrained/foreground_ari/windows", "mse"} <= set(scores)
+    assert not any("types" in name for name in scores)

@@ -284,7 +284,7 @@ def test_goals_on_sprites_are_read_off_the_scores(results: ModuleType) -> None:
 
 
 def test_steps_of_a_rung_are_those_of_its_stages(parallel: ModuleType) -> None:
-    """The set-up: six rounds of one pass over 4,000 images in batches of 32; with labels both at once, twelve passes."""
+    """The set-up: six rounds of a pass over 4,000 images in batches of 32; with labels both at once, twelve passes."""
     assert parallel.steps_of("ladder-thesis") == "750"
     assert parallel.steps_of("ladder-ours") == "6,000"
     assert parallel.steps_of("ladder-schedule") == "1,000"
