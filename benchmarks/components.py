@@ -2,12 +2,13 @@
 
     python benchmarks/components.py [--output docs/results/components.json]
 
-The networks are those of parallel VAEs at three sizes: *small*, so small that calls dominate; *digits*, those of
-examples/parallel_vae_digits.py with stages; *scenes*, four layers on 64 x 64 pixels in color. All ways have the
-same weights, without biases, and normalize by the batch alone, since running averages cannot be changed under vmap; the
-latents are their means. Before anything is timed, all must give the same loss and the same gradient. Each round times
-every way in turn, so that the machine's drift hits all alike; printed is the median over rounds of the ratio to the
-loop, with a 95 % bootstrap interval.
+The networks are like those of parallel VAEs. With a code of one vector, in float32: *small*, so small that calls
+dominate; *digits*, the sizes of examples/parallel_vae_digits.py with stages; *scenes*, four layers on 64 x 64 pixels in
+color. With a code in cells and no dense layer, under bfloat16 autocast: *digits, cells* and *scenes, cells*, the sizes
+of the default presets of both examples. All ways have the same weights, without biases, and normalize by the batch
+alone, since running averages cannot be changed under vmap; the latents are their means. Before anything is timed, all
+must give the same loss and the same gradient. Each round times every way in turn, so that the machine's drift hits all
+alike; printed is the median over rounds of the ratio to the loop, with a 95 % bootstrap interval.
 """
 
 from __future__ import annotations
@@ -37,19 +38,27 @@ Way = Callable[[list[Weights], torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class Size:
-    """Networks of one component, and a batch."""
+    """Networks of one component, and a batch; a code in cells has no hidden layer, and latent_dim numbers a cell."""
 
     image: tuple[int, int, int]
     widths: tuple[int, ...]
     hidden_dim: int
     latent_dim: int
     batch_size: int
+    strides: tuple[int, ...] = ()  # of the layers; 2 where there is none
+
+    @property
+    def cells(self) -> bool:
+        return self.hidden_dim == 0
+
+    def stride(self, i: int) -> int:
+        return self.strides[i] if self.strides else 2
 
     @property
     def sides(self) -> list[tuple[int, int]]:
         found = [self.image[1:]]
-        for _ in self.widths:
-            found.append(((found[-1][0] + 1) // 2, (found[-1][1] + 1) // 2))
+        for i in range(len(self.widths)):
+            found.append((-(-found[-1][0] // self.stride(i)), -(-found[-1][1] // self.stride(i))))
         return found
 
     @property
@@ -61,6 +70,8 @@ SIZES = {
     "small": Size((1, 28, 56), (4, 8), 16, 4, 16),
     "digits": Size((1, 28, 56), (16, 32), 64, 32, 32),
     "scenes": Size((3, 64, 64), (32, 32, 64, 64), 256, 128, 16),
+    "digits, cells": Size((1, 28, 56), (8, 16, 32), 0, 4, 32, (2, 2, 1)),
+    "scenes, cells": Size((3, 64, 64), (8, 16, 16, 32), 0, 4, 32, (2, 2, 2, 1)),
 }
 
 
@@ -70,7 +81,11 @@ def make_weights(size: Size) -> Weights:
     dense = [features, size.hidden_dim, size.latent_dim, size.hidden_dim, features]
     channels = (size.image[0], *size.widths)
     shapes: dict[str, tuple[int, ...]] = {f"down{i}": (channels[i + 1], channels[i], 3, 3) for i in range(depth)}
-    shapes |= {f"dense{i}": (dense[i + 1], dense[i]) for i in range(4)}
+    if size.cells:
+        ends = size.widths[-1], size.latent_dim
+        shapes |= {"code": (*ends[::-1], 3, 3), "back": (*ends, 3, 3)}
+    else:
+        shapes |= {f"dense{i}": (dense[i + 1], dense[i]) for i in range(4)}
     outputs = (size.image[0] + 1, *size.widths)  # one channel of confidence
     shapes |= {f"up{i}": (channels[i + 1], outputs[i], 3, 3) for i in reversed(range(depth))}
     return {name: torch.randn(shape) / math.prod(shape[1:]) ** 0.5 for name, shape in shapes.items()}
@@ -82,18 +97,23 @@ def normalized(hidden: torch.Tensor) -> torch.Tensor:
 
 def upwards(size: Size, i: int) -> dict[str, Any]:
     """Arguments of the transposed convolution that undoes the i-th halving."""
-    return {"stride": 2, "padding": 1, "output_padding": tuple(1 - side % 2 for side in size.sides[i])}
+    stride = size.stride(i)
+    rest = tuple(1 - side % 2 for side in size.sides[i]) if stride == 2 else (0, 0)
+    return {"stride": stride, "padding": 1, "output_padding": rest}
 
 
 def component(size: Size, weights: Weights, x: torch.Tensor) -> torch.Tensor:
     """Image and confidence of one component, (B, C + 1, H, W)."""
     for i in range(len(size.widths)):
-        x = normalized(conv2d(x, weights[f"down{i}"], stride=2, padding=1))
-    hidden = x.flatten(1)
-    for i in range(4):
-        hidden = linear(hidden, weights[f"dense{i}"])
-        hidden = hidden if i == 1 else leaky_relu(hidden, SLOPE)
-    x = hidden.unflatten(1, size.start)
+        x = normalized(conv2d(x, weights[f"down{i}"], stride=size.stride(i), padding=1))
+    if size.cells:
+        x = normalized(conv2d(conv2d(x, weights["code"], padding=1), weights["back"], padding=1))
+    else:
+        hidden = x.flatten(1)
+        for i in range(4):
+            hidden = linear(hidden, weights[f"dense{i}"])
+            hidden = hidden if i == 1 else leaky_relu(hidden, SLOPE)
+        x = hidden.unflatten(1, size.start)
     for i in reversed(range(len(size.widths))):
         x = conv_transpose2d(x, weights[f"up{i}"], **upwards(size, i))
         x = normalized(x) if i else x
@@ -105,12 +125,17 @@ def grouped(size: Size, weights: list[Weights], x: torch.Tensor) -> torch.Tensor
     stacked, groups = stack(weights), len(weights)
     x = x.repeat(1, groups, 1, 1)
     for i in range(len(size.widths)):
-        x = normalized(conv2d(x, stacked[f"down{i}"].flatten(0, 1), stride=2, padding=1, groups=groups))
-    hidden = x.unflatten(1, (groups, -1)).flatten(2).transpose(0, 1)
-    for i in range(4):
-        hidden = hidden @ stacked[f"dense{i}"].mT
-        hidden = hidden if i == 1 else leaky_relu(hidden, SLOPE)
-    x = hidden.transpose(0, 1).unflatten(2, size.start).flatten(1, 2)
+        x = normalized(conv2d(x, stacked[f"down{i}"].flatten(0, 1), stride=size.stride(i), padding=1, groups=groups))
+    if size.cells:
+        for name in ("code", "back"):
+            x = conv2d(x, stacked[name].flatten(0, 1), padding=1, groups=groups)
+        x = normalized(x)
+    else:
+        hidden = x.unflatten(1, (groups, -1)).flatten(2).transpose(0, 1)
+        for i in range(4):
+            hidden = hidden @ stacked[f"dense{i}"].mT
+            hidden = hidden if i == 1 else leaky_relu(hidden, SLOPE)
+        x = hidden.transpose(0, 1).unflatten(2, size.start).flatten(1, 2)
     for i in reversed(range(len(size.widths))):
         x = conv_transpose2d(x, stacked[f"up{i}"].flatten(0, 1), groups=groups, **upwards(size, i))
         x = normalized(x) if i else x
@@ -136,9 +161,11 @@ def loss_of(output: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     return (masks * (output[:, :, :-1].sigmoid() - x.unsqueeze(1)).square()).sum()
 
 
-def step(way: Way, weights: list[Weights], x: torch.Tensor) -> tuple[float, list[torch.Tensor]]:
+def step(way: Way, weights: list[Weights], x: torch.Tensor, autocast: bool = False) -> tuple[float, list[torch.Tensor]]:
     leaves = [value for own in weights for value in own.values()]
-    loss = loss_of(way(weights, x), x)
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        output = way(weights, x)
+    loss = loss_of(output.float(), x)
     return float(loss.detach()), list(torch.autograd.grad(loss, leaves))
 
 
@@ -165,7 +192,7 @@ def measure(name: str, size: Size, num_rounds: int) -> dict[str, Any]:
     for number in tqdm(range(num_rounds + 1), desc=name, leave=False):
         for way, run in found.items():
             start = time.perf_counter()
-            step(run, weights, x)
+            step(run, weights, x, autocast=size.cells)
             if number:  # the first round warms caches
                 seconds[way].append(time.perf_counter() - start)
     base = np.array(seconds[LOOP])
@@ -182,7 +209,7 @@ def main() -> None:
     sizes = {name: measure(name, size, options.rounds) for name, size in SIZES.items()}
     result = {
         "machine": machine(),
-        "size": {"components": NUM_COMPONENTS, "dtype": "float32", "rounds": options.rounds},
+        "size": {"components": NUM_COMPONENTS, "rounds": options.rounds},
         "sizes": sizes,
     }
     print(table(result))

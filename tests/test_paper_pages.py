@@ -15,6 +15,7 @@ from pyrodis.datasets import DigitPairs, MNISTItems
 
 ROOT = Path(__file__).resolve().parents[1]
 PAPERS = ROOT / "docs" / "papers"
+PAGES = ("dsvae", "disentangling_via_dynamics", "disentangled_dynamics", "parallel_vae", "what_where")
 
 
 def run_blocks(page: str) -> dict[str, Any]:
@@ -81,14 +82,14 @@ def test_a_unit_diagonal_bounds_what_stands_beside_it(num_frames: int) -> None:
 
 
 def test_every_file_that_the_pages_name_is_there() -> None:
-    for page in ("disentangling_via_dynamics", "disentangled_dynamics", "parallel_vae", "what_where"):
+    for page in PAGES:
         text = (PAPERS / f"{page}.md").read_text(encoding="utf8")
         named = set(re.findall(r"\b(?:tests|examples|docs/results)/[\w/]+\.py\b", text))
         assert named
         assert sorted(path for path in named if not (ROOT / path).is_file()) == []
 
 
-@pytest.mark.parametrize("page", ["disentangling_via_dynamics", "disentangled_dynamics", "parallel_vae", "what_where"])
+@pytest.mark.parametrize("page", PAGES)
 def test_every_object_that_the_tables_name_is_there(page: str) -> None:
     import importlib
 
