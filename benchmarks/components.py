@@ -4,11 +4,12 @@
 
 The networks are like those of parallel VAEs. With a code of one vector, in float32: *small*, so small that calls
 dominate; *digits*, the sizes of examples/parallel_vae_digits.py with stages; *scenes*, four layers on 64 x 64 pixels in
-color. With a code in cells and no dense layer, under bfloat16 autocast: *digits, cells* and *scenes, cells*, the sizes
-of the default presets of both examples. All ways have the same weights, without biases, and normalize by the batch
-alone, since running averages cannot be changed under vmap; the latents are their means. Before anything is timed, all
-must give the same loss and the same gradient. Each round times every way in turn, so that the machine's drift hits all
-alike; printed is the median over rounds of the ratio to the loop, with a 95 % bootstrap interval.
+color. With a code in cells and no dense layer, under bfloat16 autocast: *digits, cells* and *scenes, cells*, with the
+channels, strides and cells of the default presets of both examples. All ways have the same weights, without biases, and
+normalize by the batch alone, since running averages cannot be changed under vmap; the latents are their means. Before
+anything is timed, all must give the same loss and the same gradient. Each round times every way in turn, so that the
+machine's drift hits all alike; printed is the median over rounds of the ratio to the loop, with a 95 % bootstrap
+interval.
 """
 
 from __future__ import annotations
@@ -45,20 +46,21 @@ class Size:
     hidden_dim: int
     latent_dim: int
     batch_size: int
-    strides: tuple[int, ...] = ()  # of the layers; 2 where there is none
+    strides: tuple[tuple[int, int], ...] = ()  # of the layers; 2 along both sides where there are none
 
     @property
     def cells(self) -> bool:
         return self.hidden_dim == 0
 
-    def stride(self, i: int) -> int:
-        return self.strides[i] if self.strides else 2
+    def stride(self, i: int) -> tuple[int, int]:
+        return self.strides[i] if self.strides else (2, 2)
 
     @property
     def sides(self) -> list[tuple[int, int]]:
         found = [self.image[1:]]
         for i in range(len(self.widths)):
-            found.append((-(-found[-1][0] // self.stride(i)), -(-found[-1][1] // self.stride(i))))
+            height, width = (-(-side // stride) for side, stride in zip(found[-1], self.stride(i)))
+            found.append((height, width))
         return found
 
     @property
@@ -70,8 +72,8 @@ SIZES = {
     "small": Size((1, 28, 56), (4, 8), 16, 4, 16),
     "digits": Size((1, 28, 56), (16, 32), 64, 32, 32),
     "scenes": Size((3, 64, 64), (32, 32, 64, 64), 256, 128, 16),
-    "digits, cells": Size((1, 28, 56), (8, 16, 32), 0, 4, 32, (2, 2, 1)),
-    "scenes, cells": Size((3, 64, 64), (8, 16, 16, 32), 0, 4, 32, (2, 2, 2, 1)),
+    "digits, cells": Size((1, 28, 56), (8, 16, 32), 0, 4, 32, ((2, 2), (2, 2), (1, 2))),
+    "scenes, cells": Size((3, 64, 64), (16, 32, 64), 0, 4, 32),
 }
 
 
@@ -83,7 +85,8 @@ def make_weights(size: Size) -> Weights:
     shapes: dict[str, tuple[int, ...]] = {f"down{i}": (channels[i + 1], channels[i], 3, 3) for i in range(depth)}
     if size.cells:
         ends = size.widths[-1], size.latent_dim
-        shapes |= {"code": (*ends[::-1], 3, 3), "back": (*ends, 3, 3)}
+        shapes |= {"last": (ends[0], ends[0], 3, 3), "code": (*ends[::-1], 3, 3)}
+        shapes |= {"back": (*ends, 3, 3), "first": (ends[0], ends[0], 3, 3)}
     else:
         shapes |= {f"dense{i}": (dense[i + 1], dense[i]) for i in range(4)}
     outputs = (size.image[0] + 1, *size.widths)  # one channel of confidence
@@ -98,7 +101,7 @@ def normalized(hidden: torch.Tensor) -> torch.Tensor:
 def upwards(size: Size, i: int) -> dict[str, Any]:
     """Arguments of the transposed convolution that undoes the i-th halving."""
     stride = size.stride(i)
-    rest = tuple(1 - side % 2 for side in size.sides[i]) if stride == 2 else (0, 0)
+    rest = tuple(1 - side % 2 if step == 2 else 0 for side, step in zip(size.sides[i], stride))
     return {"stride": stride, "padding": 1, "output_padding": rest}
 
 
@@ -107,7 +110,8 @@ def component(size: Size, weights: Weights, x: torch.Tensor) -> torch.Tensor:
     for i in range(len(size.widths)):
         x = normalized(conv2d(x, weights[f"down{i}"], stride=size.stride(i), padding=1))
     if size.cells:
-        x = normalized(conv2d(conv2d(x, weights["code"], padding=1), weights["back"], padding=1))
+        x = conv2d(normalized(conv2d(x, weights["last"], padding=1)), weights["code"], padding=1)
+        x = normalized(conv2d(normalized(conv2d(x, weights["back"], padding=1)), weights["first"], padding=1))
     else:
         hidden = x.flatten(1)
         for i in range(4):
@@ -127,9 +131,9 @@ def grouped(size: Size, weights: list[Weights], x: torch.Tensor) -> torch.Tensor
     for i in range(len(size.widths)):
         x = normalized(conv2d(x, stacked[f"down{i}"].flatten(0, 1), stride=size.stride(i), padding=1, groups=groups))
     if size.cells:
-        for name in ("code", "back"):
+        for name in ("last", "code", "back", "first"):
             x = conv2d(x, stacked[name].flatten(0, 1), padding=1, groups=groups)
-        x = normalized(x)
+            x = x if name == "code" else normalized(x)
     else:
         hidden = x.unflatten(1, (groups, -1)).flatten(2).transpose(0, 1)
         for i in range(4):

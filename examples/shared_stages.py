@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,8 @@ def fill_preset(options: argparse.Namespace, preset: Mapping[str, Any]) -> None:
 def refuse_unused(options: argparse.Namespace, preset: Mapping[str, Any]) -> None:
     """Refuse options that were given and that the schedule or the decoder would make nothing of.
 
+    Rates are let pass: they belong together, whatever stages there are.
+
     Args:
         options: The options as they were given, None for those that were not.
         preset: What they would be.
@@ -92,10 +94,14 @@ def refuse_unused(options: argparse.Namespace, preset: Mapping[str, Any]) -> Non
         "gamma": schedule != "single",
         "latent_channels": decoder == "grid",
         "grid": decoder == "grid",
+        "dense_dim": decoder != "grid",
+        "kernel_size": decoder == "strided",
+        "broadcast_size": decoder == "broadcast",
     }
+    of_decoder = ("latent_channels", "grid", "dense_dim", "kernel_size", "broadcast_size")
     given = [name for name, is_used in used.items() if not is_used and getattr(options, name, None) is not None]
     if given:
-        by = f"--decoder {decoder}" if given[0] in ("latent_channels", "grid") else f"--schedule {schedule}"
+        by = f"--decoder {decoder}" if given[0] in of_decoder else f"--schedule {schedule}"
         raise ValueError(f"--{given[0].replace('_', '-')} has no effect with {by}; leave it out")
 
 
@@ -137,16 +143,18 @@ def make_likelihood(options: argparse.Namespace) -> Any:
     return likelihood() if options.scale is None else likelihood(options.scale)
 
 
-def make_settings(options: argparse.Namespace) -> FitSettings:
-    # Of codes laid out in cells all components have hundreds of nats to say before they have learned anything.
+def make_settings(options: argparse.Namespace, stages: Sequence[Stage] = ()) -> FitSettings:
+    """The settings of a training; a warm-up, which begins every stage, takes no more than a fifth of the shortest."""
     halving_kl = 5.0 if options.halving_kl is None else options.halving_kl
-    slow = SlowLearning(halving_kl, above_least=True) if options.schedule == "unsupervised" else None
-    shortest = math.ceil(options.num_train / options.batch_size) * options.num_epochs
+    # Codes laid out in cells may have hundreds of nats each, at which nobody would learn.
+    least = options.decoder == "grid"
+    slow = SlowLearning(halving_kl, above_least=least) if options.schedule == "unsupervised" else None
+    epochs = min((stage.num_epochs for stage in stages), default=options.num_epochs)
+    shortest = math.ceil(options.num_train / options.batch_size) * epochs
     return FitSettings(
         batch_size=options.batch_size,
         schedule=options.rates,
-        # Every stage begins with it.
-        warmup_steps=0 if options.rates == "constant" else min(FitSettings.warmup_steps, shortest // 10),
+        warmup_steps=0 if options.rates == "constant" else min(FitSettings.warmup_steps, shortest // 5),
         kl_weights={"z": options.beta},
         precision=options.precision,
         device=options.device,
@@ -193,7 +201,7 @@ def train(options: argparse.Namespace, pair: Any, stages: list[Stage], data: Any
         guide,
         stages,
         data,
-        settings=make_settings(options),
+        settings=make_settings(options, stages),
         output=Path(options.output),
         resume=options.resume,
         overwrite=options.overwrite,

@@ -169,7 +169,9 @@ def load_data(options: argparse.Namespace) -> dict[str, Any]:
     if options.data == "multi-dsprites":
         folder = options.data_root or os.environ.get("PYRODIS_DATA")
         if folder is None:
-            raise ValueError(f"--data multi-dsprites needs --data-root, the folder that holds {RECORDS}")
+            raise ValueError(
+                f"--data multi-dsprites needs --data-root, or PYRODIS_DATA, the folder that holds {RECORDS}"
+            )
         source = Path(folder) / RECORDS
     elif options.data != "flat":
         source = load_digits(options)

@@ -124,7 +124,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "num_test": 4000,
     },
     # The report's training: a pair of each of 10,000 clips, 100 epochs. It tells neither widths nor sizes of codes nor
-    # batches. It tried SGD besides Adam, which was better: --report-optimizer sgd.
+    # batches. It tried SGD as well, which was worse than Adam: --report-optimizer sgd.
     "paper": SHARED
     | {
         "cure": False,

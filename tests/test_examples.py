@@ -861,17 +861,20 @@ def test_the_windows_refuse(options: tuple[str, ...], message: str) -> None:
         check()
 
 
-def test_windows_are_trained_on_the_published_scenes_where_they_are(tmp_path: Path) -> None:
+def test_windows_are_trained_on_the_published_scenes_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from pyrodis.datasets import MULTI_DSPRITES
     from tests.datasets.test_object_records import write
 
+    monkeypatch.delenv("PYRODIS_DATA", raising=False)
     module = load_example("unsupervised_objects")
     module.SIZES |= {"test": 2, "validation": 1}
     module.SMOKE_SIZES |= {"test": 2, "validation": 1}
     options = module.make_parser().parse_args(["--smoke-test", "--data", "multi-dsprites", "--num-train", "3"])
     module.apply_preset(options)
     with pytest.raises(
-        ValueError, match="--data multi-dsprites needs --data-root, the folder that holds multi_dsprites"
+        ValueError, match="--data multi-dsprites needs --data-root, or PYRODIS_DATA, the folder that holds"
     ):
         module.load_data(options)
     options.data_root = tmp_path

@@ -290,3 +290,13 @@ def test_steps_of_a_rung_are_those_of_its_stages(parallel: ModuleType) -> None:
     assert parallel.steps_of("ladder-schedule") == "1,000"
     assert parallel.is_enough(0.95, "at least .90")
     assert not parallel.is_enough(0.95, "at most .90")
+
+
+def test_the_table_of_what_was_held_out(results: ModuleType) -> None:
+    factors = ("action", "skin", "bottom", "top", "hair")
+    names = [f"held_out/{row}/{factor}" for row in results.UNSEEN for factor in factors]
+    scores = {name: {"value": 0.01 * number, "num": 7 + number} for number, name in enumerate(names)}
+    head, _, *lines = results.unseen_table([{"scores": scores}]).splitlines()
+    assert head == "| decoded from | clips | action | skin | bottom | top | hair |"
+    assert lines[1] == "| f of a clip in shirt 5, z of another clip | 12 | 5.0 | 6.0 | 7.0 | 8.0 | 9.0 |"
+    assert lines[3].startswith("| z drawn from the prior, f of a clip in shirt 5 | 22 | 15.0 [11.1] | 16.0 |")

@@ -4,7 +4,7 @@
 
 A row is one run of examples/dsvae_sprites.py. It is stored as JSON beside this script once it has finished, and never
 trained again; a run that was cut is resumed. Unfinished rows are named. --write puts the tables between the markers
-<!-- results:NAME --> and <!-- /results --> of README.md, docs/papers/dsvae.md and docs/concepts/views.md.
+<!-- results:NAME --> and <!-- /results --> of README.md, the page of the paper and two pages of concepts.
 """
 
 from __future__ import annotations
@@ -233,7 +233,7 @@ def mean(results: list[dict[str, Any]], score: str) -> float:
     return sum(result["scores"][score]["value"] for result in results) / len(results)
 
 
-def exchange_table(results: list[dict[str, Any]], prefix: str = "") -> str:
+def exchange_table(results: list[dict[str, Any]]) -> str:
     """The two-sided table in per cent, means over seeds; in brackets what the entry should be where it is not 100."""
     lines = ["| decoded from | action | " + " | ".join(FACTORS[1:]) + " |", "| --- |" + " ---: |" * len(FACTORS)]
     for row in TABLE:
@@ -242,7 +242,7 @@ def exchange_table(results: list[dict[str, Any]], prefix: str = "") -> str:
             name = f"{row}/{factor}"
             drawn = row == ("dynamic_sampled" if factor == "action" else "static_sampled")
             chance = f" [{100 * results[0]['scores'][name]['chance']:.1f}]" if drawn else ""
-            cells.append(f"{100 * mean(results, prefix + name):.1f}{chance}")
+            cells.append(f"{100 * mean(results, name):.1f}{chance}")
         lines.append(f"| {WORDS[row]} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -285,8 +285,8 @@ def summary(results: list[dict[str, Any]]) -> str:
         f"and their reconstructions do not). Active units f {value('active_units/f'):.0f}, z "
         f"{value('active_units/z'):.0f}. AUC of cosines: appearance by f {value('cosine_auc/f/appearance'):.3f}, by z "
         f"{value('cosine_auc/z/appearance'):.3f}; motion by z {value('cosine_auc/z/motion'):.3f}, by f "
-        f"{value('cosine_auc/f/motion'):.3f}; 0.5 is chance. Training {minutes} minutes, most beside other work, on "
-        f"{results[0]['machine']}; commit {commits}."
+        f"{value('cosine_auc/f/motion'):.3f}; 0.5 is chance. Training {minutes} minutes on {results[0]['machine']}; "
+        f"commit {commits}."
     )
 
 
@@ -514,7 +514,7 @@ def main() -> None:
     parser.add_argument("--data-root", help="folder of the Sprites sheets (default: as the example)")
     parser.add_argument("--rows", nargs="+", metavar="NAME", choices=ROWS, help="train these rows alone (default: all)")
     parser.add_argument("--table-only", action="store_true", help="train nothing, print what is finished")
-    parser.add_argument("--write", action="store_true", help="write the tables into README.md and the paper's page")
+    parser.add_argument("--write", action="store_true", help="write the tables into the pages")
     options = parser.parse_args()
     for row in options.rows or ROWS:
         if not path_of(row).exists() and not options.table_only:

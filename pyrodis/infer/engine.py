@@ -26,8 +26,8 @@ __all__ = ["Engine", "find_latent_sites"]
 
 _STANDS_STILL = 1e-3  # of the learning rate: components that learn slower than this do not begin to learn
 
-# What an optimizer keeps of the shape of a parameter.
-_KEPT = {"adam": ("exp_avg", "exp_avg_sq"), "rmsprop": ("square_avg",), "sgd": ("momentum_buffer",)}
+# What an optimizer keeps of the shape of a parameter, besides momentum.
+_KEPT: dict[str, tuple[str, ...]] = {"adam": ("exp_avg", "exp_avg_sq"), "rmsprop": ("square_avg",), "sgd": ()}
 
 
 def find_latent_sites(guide: nn.Module, x: Tensor, inputs: Mapping[str, Tensor] | None = None) -> list[str]:
@@ -155,7 +155,7 @@ class Engine(lightning.LightningModule):
         """Fill an optimizer from a checkpoint, if its state is of the same parameters."""
         try:
             optimizer.load_state_dict(dict(self._optimizer_state))
-            kept = _KEPT[self.settings.optimizer] if self.settings.optimizer != "sgd" or self.settings.momentum else ()
+            kept = _KEPT[self.settings.optimizer] + (("momentum_buffer",) if self.settings.momentum else ())
             wrong = [p for p, s in optimizer.state.items() if any(s[name].shape != p.shape for name in kept)]
             problem = f"{len(wrong)} of other shapes" if wrong else ""
         except Exception as error:  # the state of anything may come in a file
@@ -254,7 +254,7 @@ class Engine(lightning.LightningModule):
         if begins and max((factors[k] for k in self._active), default=1.0) < _STANDS_STILL:
             raise ValueError(
                 "slow_learning must leave some component a rate that it can learn with, got KLs of "
-                f"{min(kl[k] for k in self._active):.0f} nats and more at the first step, at halving_kl="
+                f"{min(kl[k] for k in self._active):.3g} nats and more at the first step, at halving_kl="
                 f"{slow.halving_kl}; take above_least=True, or a larger halving_kl"
             )
         for group in optimizer.param_groups:

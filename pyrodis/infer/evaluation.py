@@ -200,9 +200,10 @@ def unseen_scores(
 ) -> dict[str, Score]:
     """Return what becomes of clips that have a value of a static factor which no training clip had.
 
-    All are agreements of what the judge reads with what it should read, as in the two-sided table, on some of its
-    decodings: "reconstruction" and "dynamic_sampled" of clips with the value; "appearance", the static code of a clip
-    with it beside the dynamic one of a clip without it; "motion", the reverse. So donor and clip differ in the factor.
+    All are agreements of what the judge reads with the factors of the clips that codes came from, as in the two-sided
+    table, on some of its decodings: "reconstruction" and "dynamic_sampled" of clips with the value, the latter wanted
+    at chance in the dynamic factors; "appearance", the static code of a clip with it beside the dynamic one of a clip
+    without it; "motion", the reverse. So donor and clip differ in the factor.
 
     Args:
         decodings: What `decode_exchanges` collected over a test set of clips with the value and without.
@@ -224,9 +225,7 @@ def unseen_scores(
     names, sizes = list(dataset.factor_names), dataset.factor_sizes
     if factor not in names or factor in dynamic:
         known = ", ".join(name for name in names if name not in dynamic)
-        raise ValueError(
-            f"factor must be static, one of {known}, got {factor!r}; codes are exchanged with other values"
-        )
+        raise ValueError(f"factor must be static, one of {known}, got {factor!r}; take the one that was held out")
     own, donor = decodings.factors, decodings.factors[decodings.donors]
     has, donor_has = (side[:, names.index(factor)] == value for side in (own, donor))
     moves = torch.tensor([name in dynamic for name in names])

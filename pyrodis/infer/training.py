@@ -87,7 +87,8 @@ def fit(
         The history, a row an epoch, in nats per datum.
 
     Raises:
-        ValueError: An argument is outside its range, or ``output`` holds a run of other settings.
+        ValueError: An argument is outside its range, or ``output`` holds a run of other settings; or components that
+            are to learn slower have so much to say at the first step that none could begin (`SlowLearning`).
         TypeError: An argument is of another type.
         FileExistsError: ``output`` holds a run, and neither ``resume`` nor ``overwrite`` was given.
         FloatingPointError: A loss term or a gradient was not finite; names it, and the item that it came from.

@@ -181,7 +181,8 @@ def _fit_numbers(
     held[np.random.default_rng(seed).permutation(num)[: num // 10]] = True
     held = np.repeat(held, len(rows) // num)
     numbers = targets[:, 0] if targets.shape[1] == 1 else targets
-    network = MLPRegressor(hidden_layer_sizes=hidden, random_state=seed)
+    draws = np.random.RandomState(seed)  # one for all passes: a seed would begin each with the same batches
+    network = MLPRegressor(hidden_layer_sizes=hidden, random_state=draws)
     best, stale = np.inf, 0
     kept: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     for _ in range(_MAX_PASSES):

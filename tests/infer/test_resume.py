@@ -168,7 +168,7 @@ def test_a_constant_schedule_may_be_made_longer(tmp_path: Path) -> None:
     assert history.column("train_total") == expected.column("train_total")
 
 
-@pytest.mark.parametrize(("optimizer", "momentum"), [("rmsprop", 0.0), ("sgd", 0.0), ("sgd", 0.9)])
+@pytest.mark.parametrize(("optimizer", "momentum"), [("rmsprop", 0.0), ("rmsprop", 0.5), ("sgd", 0.0), ("sgd", 0.9)])
 def test_every_optimizer_goes_on_as_if_it_had_not_stopped(tmp_path: Path, optimizer: str, momentum: float) -> None:
     options = {"optimizer": optimizer, "momentum": momentum, "learning_rate": 1e-3}
     train(tmp_path, settings=settings(**options))
