@@ -300,3 +300,13 @@ def test_the_table_of_what_was_held_out(results: ModuleType) -> None:
     assert head == "| decoded from | clips | action | skin | bottom | top | hair |"
     assert lines[1] == "| f of a clip in shirt 5, z of another clip | 12 | 5.0 | 6.0 | 7.0 | 8.0 | 9.0 |"
     assert lines[3].startswith("| z drawn from the prior, f of a clip in shirt 5 | 22 | 15.0 [11.1] | 16.0 |")
+
+
+def test_the_machine_says_how_many_threads_a_row_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "results"))
+    shared = importlib.import_module("shared_results")
+    monkeypatch.setattr(shared.os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    assert shared.machine().startswith("8 cores (3 used), ")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    assert shared.machine().startswith("8 cores, ")

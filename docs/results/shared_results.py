@@ -23,7 +23,12 @@ def commit() -> str:
 
 
 def machine() -> str:
-    return f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
+    """Cores, how many threads a training has of them where it has fewer, processor and system."""
+    import torch  # counts threads as the training that this process starts does, by OMP_NUM_THREADS
+
+    cores, threads = os.cpu_count() or 1, torch.get_num_threads()
+    fewer = f" ({threads} used)" if threads < cores else ""
+    return f"{cores} cores{fewer}, {platform.machine()}, {platform.system()}"
 
 
 def interval(numbers: Sequence[float], digits: int = 3) -> str:

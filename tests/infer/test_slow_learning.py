@@ -65,7 +65,9 @@ def test_components_that_could_not_begin_to_learn_are_refused() -> None:
     slow = SlowLearning(halving_kl=0.01, above_least=True)
     before = {name: parameter.detach().clone() for name, parameter in named(model, guide)}
     fit(model, guide, make_images(4), settings=settings(slow, max_steps=1))
-    moved = {name for name, parameter in named(model, guide) if float((parameter - before[name]).abs().max()) > 1e-9}
+    moved = {
+        name for name, parameter in named(model, guide) if float((parameter.detach() - before[name]).abs().max()) > 1e-9
+    }
     one = [{name for name in moved if f"s.{k}." in name} for k in (0, 1)]
     assert bool(one[0]) != bool(one[1]), "the one that says least learns, and at this price it alone"
 
