@@ -810,7 +810,7 @@ def test_scenes_without_masks_are_scored_without_them(tmp_path: Path) -> None:
             scenes.append({"image_filename": name, "objects": [{"shape": kind} for kind in kinds]})
         (folder / "scenes").mkdir(exist_ok=True)
         (folder / "scenes" / f"CLEVR_{split}_scenes.json").write_text(json.dumps({"scenes": scenes}))
-    arguments = ["--data", "clevr", "--data-root", str(tmp_path), "--channels", "2", "--broadcast-size", "16"]
+    arguments = ["--data", "clevr", "--data-root", str(tmp_path), "--channels", "2"]
     options = example.make_parser().parse_args(arguments)
     example.apply_preset(options)
     train, validation = example.load_scenes(options)((0,))

@@ -182,8 +182,8 @@ def test_probes_find_what_a_code_holds_and_nothing_else() -> None:
     assert scores["where/identity/linear"].value < 0.4
     assert scores["where/position/linear"].value > 0.9
     assert scores["where/position/network"].value > 0.9
-    assert abs(scores["what/position/linear"].value) < 0.1
-    assert abs(scores["what/position/network"].value) < 0.1, "below 0 a probe has learned clips by heart"
+    assert abs(scores["what/position/linear"].value) < 0.2
+    assert abs(scores["what/position/network"].value) < 0.1, "below 0 a network has learned clips by heart"
     assert scores["where/identity/network"].chance == pytest.approx(1 / 6)
     leaky = clean | {"where": torch.cat([clean["where"], group[:, None].expand(-1, T, -1)], -1)}
     assert what_where_probes(replace(found, codes=leaky), hidden=(32,))["where/identity/linear"].value > 0.95
