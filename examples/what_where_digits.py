@@ -320,6 +320,9 @@ def make_settings(options: argparse.Namespace) -> list[Setting]:
 def check_options(options: argparse.Namespace) -> None:
     if not all(math.isfinite(value) and value > 0 for value in options.lambdas):
         raise ValueError(f"--lambdas must be finite numbers above 0, got {[*options.lambdas]}")
+    rate = options.report_learning_rate
+    if not (math.isfinite(rate) and rate > 0):
+        raise ValueError(f"--report-learning-rate must be a finite number above 0, got {rate}")
     for name in COUNTS:
         if getattr(options, name) < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(options, name)}")

@@ -194,6 +194,7 @@ def test_adding_codes_needs_one_size(example: ModuleType) -> None:
             ("--num-places", "7", "--where-dim", "14", "--what-dim", "70"),
             "must be at most 6 for parts that are matched",
         ),
+        (("--report-learning-rate", "-1"), "--report-learning-rate must be a finite number above 0, got -1"),
         (("--same-clip", "1", "--num-frames", "1"), "--same-clip needs --num-frames of at least 2, got 1"),
     ],
 )

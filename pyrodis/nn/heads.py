@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn.functional import softplus
 
+from pyrodis.nn.conv import check_num_to_normalize
 from pyrodis.ops import check_positive_int, check_positive_number, full_precision, without_autocast
 
 MIN_SCALE = 1e-4
@@ -109,6 +110,5 @@ class NormalizedHead(nn.Module):
         with without_autocast(features):
             codes = self.linear(full_precision(features))
             flat = codes.reshape(-1, codes.shape[-1])
-            if self.training and len(flat) < 2:
-                raise ValueError("a batch must hold at least two frames to normalize codes in training mode, got 1")
+            check_num_to_normalize(len(flat), self.training)
             return self.norm(flat).reshape(codes.shape)

@@ -395,7 +395,7 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "one frame to normalize": (
         lambda: DeltaWhatWhereGuide(PooledEncoder(FRAME, (2,)), PooledEncoder(FRAME, (2,)))(X[:1, :1]),
         ValueError,
-        "a batch must hold at least two frames to normalize codes in training mode, got 1",
+        "batch normalization needs two frames or more a batch in training, got 1",
     ),
 }
 

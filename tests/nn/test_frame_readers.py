@@ -73,7 +73,7 @@ def test_bad_input() -> None:
         OtherFrame()(LOC[:2, :1], SCALE[:2, :1])
     with pytest.raises(TypeError, match="seed must be a whole number"):
         OneFrame("0")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="at least two frames to normalize codes in training mode, got 1"):
+    with pytest.raises(ValueError, match="batch normalization needs two frames or more a batch in training, got 1"):
         NormalizedHead(2, 3)(torch.zeros(1, 1, 2))
     with pytest.raises(ValueError, match="dim must be a positive"):
         NormalizedHead(2, 0)
