@@ -2,32 +2,39 @@
 
     python benchmarks/components.py [--output docs/results/components.json]
 
-The networks are like those of parallel VAEs. With a code of one vector, in float32: *small*, so small that calls
-dominate; *digits*, the sizes of examples/parallel_vae_digits.py with stages; *scenes*, four layers on 64 x 64 pixels in
-color. With a code in cells and no dense layer, under bfloat16 autocast: *digits, cells* and *scenes, cells*, with the
-channels, strides and cells of the default presets of both examples. All ways have the same weights, without biases, and
-normalize by the batch alone, since running averages cannot be changed under vmap; the latents are their means. Before
-anything is timed, all must give the same loss and the same gradient. Each round times every way in turn, so that the
-machine's drift hits all alike; printed is the median over rounds of the ratio to the loop, with a 95 % bootstrap
-interval.
+Three sizes are networks like those of parallel VAEs, written here, with a code of one vector, without biases, in
+float32: *small*, so small that calls dominate; *digits*, the sizes of examples/parallel_vae_digits.py with stages;
+*scenes*, four layers on 64 x 64 pixels in color. Their latents are their means, their loss the masked squared error.
+Two are the library's own networks with a code in cells, under bfloat16 autocast, as the default presets of both
+examples have them, with a draw of the latents and the mixture's ELBO: *digits, cells* and *scenes, cells*, where grouped
+convolutions are those of `ParallelVAE(grouped=True)`.
+
+All ways have the same weights, and normalize by the batch alone where they run under vmap, which cannot change running
+averages. Before anything is timed, all must give the same loss and the same gradient. Each round times every way in
+turn, so that the machine's drift hits all alike; printed is the median over rounds of the ratio to the loop, with a
+95 % bootstrap interval.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import math
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from shared_benchmark import machine, store, summary
+from shared_benchmark import compare, machine, store
+from torch import nn
+from torch.func import functional_call, replace_all_batch_norm_modules_
 from torch.nn.functional import batch_norm, conv2d, conv_transpose2d, leaky_relu, linear
-from tqdm import tqdm
+
+from pyrodis.models import MixturePixels
+from pyrodis.nn import GridDecoder, GridEncoder, GridLocScale
+from pyrodis.nn._grouped import run_components
 
 NUM_COMPONENTS = 5
 SLOPE = 0.3
@@ -35,32 +42,26 @@ LOOP, GROUPED, VMAP = "loop", "grouped convolutions", "vmap over stacked weights
 
 Weights = dict[str, torch.Tensor]
 Way = Callable[[list[Weights], torch.Tensor], torch.Tensor]
+Run = Callable[[nn.ModuleList, Sequence[torch.Tensor]], list[torch.Tensor]]
+Step = Callable[[], tuple[float, list[torch.Tensor]]]  # loss and gradients
 
 
 @dataclass(frozen=True)
 class Size:
-    """Networks of one component, and a batch; a code in cells has no hidden layer, and latent_dim numbers a cell."""
+    """Networks of one component with a code of one vector, and a batch."""
 
     image: tuple[int, int, int]
     widths: tuple[int, ...]
     hidden_dim: int
     latent_dim: int
     batch_size: int
-    strides: tuple[tuple[int, int], ...] = ()  # of the layers; 2 along both sides where there are none
-
-    @property
-    def cells(self) -> bool:
-        return self.hidden_dim == 0
-
-    def stride(self, i: int) -> tuple[int, int]:
-        return self.strides[i] if self.strides else (2, 2)
 
     @property
     def sides(self) -> list[tuple[int, int]]:
         found = [self.image[1:]]
-        for i in range(len(self.widths)):
-            height, width = (-(-side // stride) for side, stride in zip(found[-1], self.stride(i)))
-            found.append((height, width))
+        for _ in self.widths:
+            height, width = found[-1]
+            found.append((-(-height // 2), -(-width // 2)))
         return found
 
     @property
@@ -72,8 +73,23 @@ SIZES = {
     "small": Size((1, 28, 56), (4, 8), 16, 4, 16),
     "digits": Size((1, 28, 56), (16, 32), 64, 32, 32),
     "scenes": Size((3, 64, 64), (32, 32, 64, 64), 256, 128, 16),
-    "digits, cells": Size((1, 28, 56), (8, 16, 32), 0, 4, 32, ((2, 2), (2, 2), (1, 2))),
-    "scenes, cells": Size((3, 64, 64), (16, 32, 64), 0, 4, 32),
+}
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The library's networks of one component with a code in cells, and a batch."""
+
+    image: tuple[int, int, int]
+    widths: tuple[int, ...]
+    latent_channels: int
+    grid: int
+    batch_size: int
+
+
+PRESETS = {
+    "digits, cells": Cells((1, 28, 56), (8, 16, 32), 4, 7, 32),
+    "scenes, cells": Cells((3, 64, 64), (16, 32, 64), 4, 8, 32),
 }
 
 
@@ -83,12 +99,7 @@ def make_weights(size: Size) -> Weights:
     dense = [features, size.hidden_dim, size.latent_dim, size.hidden_dim, features]
     channels = (size.image[0], *size.widths)
     shapes: dict[str, tuple[int, ...]] = {f"down{i}": (channels[i + 1], channels[i], 3, 3) for i in range(depth)}
-    if size.cells:
-        ends = size.widths[-1], size.latent_dim
-        shapes |= {"last": (ends[0], ends[0], 3, 3), "code": (*ends[::-1], 3, 3)}
-        shapes |= {"back": (*ends, 3, 3), "first": (ends[0], ends[0], 3, 3)}
-    else:
-        shapes |= {f"dense{i}": (dense[i + 1], dense[i]) for i in range(4)}
+    shapes |= {f"dense{i}": (dense[i + 1], dense[i]) for i in range(4)}
     outputs = (size.image[0] + 1, *size.widths)  # one channel of confidence
     shapes |= {f"up{i}": (channels[i + 1], outputs[i], 3, 3) for i in reversed(range(depth))}
     return {name: torch.randn(shape) / math.prod(shape[1:]) ** 0.5 for name, shape in shapes.items()}
@@ -100,24 +111,18 @@ def normalized(hidden: torch.Tensor) -> torch.Tensor:
 
 def upwards(size: Size, i: int) -> dict[str, Any]:
     """Arguments of the transposed convolution that undoes the i-th halving."""
-    stride = size.stride(i)
-    rest = tuple(1 - side % 2 if step == 2 else 0 for side, step in zip(size.sides[i], stride))
-    return {"stride": stride, "padding": 1, "output_padding": rest}
+    return {"stride": 2, "padding": 1, "output_padding": tuple(1 - side % 2 for side in size.sides[i])}
 
 
 def component(size: Size, weights: Weights, x: torch.Tensor) -> torch.Tensor:
     """Image and confidence of one component, (B, C + 1, H, W)."""
     for i in range(len(size.widths)):
-        x = normalized(conv2d(x, weights[f"down{i}"], stride=size.stride(i), padding=1))
-    if size.cells:
-        x = conv2d(normalized(conv2d(x, weights["last"], padding=1)), weights["code"], padding=1)
-        x = normalized(conv2d(normalized(conv2d(x, weights["back"], padding=1)), weights["first"], padding=1))
-    else:
-        hidden = x.flatten(1)
-        for i in range(4):
-            hidden = linear(hidden, weights[f"dense{i}"])
-            hidden = hidden if i == 1 else leaky_relu(hidden, SLOPE)
-        x = hidden.unflatten(1, size.start)
+        x = normalized(conv2d(x, weights[f"down{i}"], stride=2, padding=1))
+    hidden = x.flatten(1)
+    for i in range(4):
+        hidden = linear(hidden, weights[f"dense{i}"])
+        hidden = hidden if i == 1 else leaky_relu(hidden, SLOPE)
+    x = hidden.unflatten(1, size.start)
     for i in reversed(range(len(size.widths))):
         x = conv_transpose2d(x, weights[f"up{i}"], **upwards(size, i))
         x = normalized(x) if i else x
@@ -129,17 +134,12 @@ def grouped(size: Size, weights: list[Weights], x: torch.Tensor) -> torch.Tensor
     stacked, groups = stack(weights), len(weights)
     x = x.repeat(1, groups, 1, 1)
     for i in range(len(size.widths)):
-        x = normalized(conv2d(x, stacked[f"down{i}"].flatten(0, 1), stride=size.stride(i), padding=1, groups=groups))
-    if size.cells:
-        for name in ("last", "code", "back", "first"):
-            x = conv2d(x, stacked[name].flatten(0, 1), padding=1, groups=groups)
-            x = x if name == "code" else normalized(x)
-    else:
-        hidden = x.unflatten(1, (groups, -1)).flatten(2).transpose(0, 1)
-        for i in range(4):
-            hidden = hidden @ stacked[f"dense{i}"].mT
-            hidden = hidden if i == 1 else leaky_relu(hidden, SLOPE)
-        x = hidden.transpose(0, 1).unflatten(2, size.start).flatten(1, 2)
+        x = normalized(conv2d(x, stacked[f"down{i}"].flatten(0, 1), stride=2, padding=1, groups=groups))
+    hidden = x.unflatten(1, (groups, -1)).flatten(2).transpose(0, 1)
+    for i in range(4):
+        hidden = hidden @ stacked[f"dense{i}"].mT
+        hidden = hidden if i == 1 else leaky_relu(hidden, SLOPE)
+    x = hidden.transpose(0, 1).unflatten(2, size.start).flatten(1, 2)
     for i in reversed(range(len(size.widths))):
         x = conv_transpose2d(x, stacked[f"up{i}"].flatten(0, 1), groups=groups, **upwards(size, i))
         x = normalized(x) if i else x
@@ -165,42 +165,76 @@ def loss_of(output: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     return (masks * (output[:, :, :-1].sigmoid() - x.unsqueeze(1)).square()).sum()
 
 
-def step(way: Way, weights: list[Weights], x: torch.Tensor, autocast: bool = False) -> tuple[float, list[torch.Tensor]]:
-    leaves = [value for own in weights for value in own.values()]
-    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-        output = way(weights, x)
-    loss = loss_of(output.float(), x)
-    return float(loss.detach()), list(torch.autograd.grad(loss, leaves))
+def steps_of(size: Size) -> dict[str, Step]:
+    """A forward and backward pass of networks with a code of one vector, each way."""
+    weights = [make_weights(size) for _ in range(NUM_COMPONENTS)]
+    leaves = [value.requires_grad_() for own in weights for value in own.values()]
+    x = torch.rand(size.batch_size, *size.image).contiguous(memory_format=torch.channels_last)
+
+    def step(way: Way) -> tuple[float, list[torch.Tensor]]:
+        loss = loss_of(way(weights, x), x)
+        return float(loss.detach()), list(torch.autograd.grad(loss, leaves))
+
+    return {name: partial(step, way) for name, way in ways(size).items()}
 
 
-def check_same(found: dict[str, Way], weights: list[Weights], x: torch.Tensor) -> None:
-    expected, gradients = step(found[LOOP], weights, x)
-    for name, way in found.items():
-        loss, ours = step(way, weights, x)
+def stacked_call(networks: nn.ModuleList, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """What networks make of their inputs, under vmap over their stacked weights."""
+    parts: list[Any] = list(networks)  # GridEncoder or GridDecoder
+    layers = parts[0].convolutions
+    names = [name for name, _ in layers.named_parameters()]
+    weights = {name: torch.stack([part.convolutions.get_parameter(name) for part in parts]) for name in names}
+    maps = torch.stack([part.to_maps(value) for part, value in zip(parts, inputs)])
+    found = torch.vmap(lambda own, value: functional_call(layers, own, (value,)))(weights, maps)
+    return [part.from_maps(own, value) for part, own, value in zip(parts, found.unbind(), inputs)]
+
+
+def cells_steps_of(size: Cells) -> dict[str, Step]:
+    """A forward and backward pass of the library's networks with a code in cells, each way."""
+    channels, height, width = size.image
+    sizes = size.latent_channels, size.grid
+    encoders = nn.ModuleList(GridEncoder(size.image, *sizes, size.widths) for _ in range(NUM_COMPONENTS))
+    decoders = nn.ModuleList(
+        GridDecoder(size.latent_channels, (channels + 1, height, width), size.grid, size.widths[::-1])
+        for _ in range(NUM_COMPONENTS)
+    )
+    blind = [replace_all_batch_norm_modules_(copy.deepcopy(networks)) for networks in (encoders, decoders)]
+    head, likelihood = GridLocScale(), MixturePixels(0.15)
+    x = torch.rand(size.batch_size, *size.image)
+    noise = torch.randn(NUM_COMPONENTS, size.batch_size, size.latent_channels * size.grid**2)
+
+    def step(networks: Sequence[nn.ModuleList], run: Run) -> tuple[float, list[torch.Tensor]]:
+        leaves = [weight for part in networks for weight in part.parameters()]
+        loc, scale = head(torch.stack(run(networks[0], [x] * NUM_COMPONENTS)))
+        output = torch.stack(run(networks[1], (loc + scale * noise).unbind()), -4)
+        pixels = likelihood(output[..., :-1, :, :], output[..., -1, :, :])
+        kl = (loc.square() + scale.square() - 1).sum() / 2 - scale.log().sum()
+        loss = kl - pixels.log_prob(x.unsqueeze(1)).sum()
+        return float(loss.detach()), list(torch.autograd.grad(loss, leaves))
+
+    return {
+        LOOP: partial(step, (encoders, decoders), partial(run_components, grouped=False)),
+        GROUPED: partial(step, (encoders, decoders), partial(run_components, grouped=True)),
+        VMAP: partial(step, blind, stacked_call),
+    }
+
+
+def check_same(steps: dict[str, Step]) -> None:
+    expected, gradients = steps[LOOP]()
+    for name, step in steps.items():
+        loss, ours = step()
         distance = math.sqrt(sum(float((a - b).square().sum()) for a, b in zip(ours, gradients)))
         distance /= math.sqrt(sum(float(b.square().sum()) for b in gradients))
         if not math.isclose(loss, expected, rel_tol=1e-4) or distance > 1e-2:
             raise RuntimeError(f"{name} gives the loss {loss}, the loop {expected}; gradients differ by {distance}")
 
 
-def measure(name: str, size: Size, num_rounds: int) -> dict[str, Any]:
+def measure(name: str, num_rounds: int) -> dict[str, dict[str, float]]:
     torch.manual_seed(0)
-    weights = [make_weights(size) for _ in range(NUM_COMPONENTS)]
-    for own in weights:
-        for value in own.values():
-            value.requires_grad_()
-    x = torch.rand(size.batch_size, *size.image).contiguous(memory_format=torch.channels_last)
-    found = ways(size)
-    check_same(found, weights, x)
-    seconds: dict[str, list[float]] = {way: [] for way in found}
-    for number in tqdm(range(num_rounds + 1), desc=name, leave=False):
-        for way, run in found.items():
-            start = time.perf_counter()
-            step(run, weights, x, autocast=size.cells)
-            if number:  # the first round warms caches
-                seconds[way].append(time.perf_counter() - start)
-    base = np.array(seconds[LOOP])
-    return {way: summary(np.array(times), base) for way, times in seconds.items()}
+    steps = steps_of(SIZES[name]) if name in SIZES else cells_steps_of(PRESETS[name])
+    check_same(steps)
+    with torch.autocast("cpu", torch.bfloat16, enabled=name in PRESETS):
+        return compare(steps, LOOP, num_rounds, name)
 
 
 def main() -> None:
@@ -210,7 +244,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.rounds < 3:
         parser.error(f"--rounds must be 3 or more for an interval, got {options.rounds}")
-    sizes = {name: measure(name, size, options.rounds) for name, size in SIZES.items()}
+    sizes = {name: measure(name, options.rounds) for name in (*SIZES, *PRESETS)}
     result = {
         "machine": machine(),
         "size": {"components": NUM_COMPONENTS, "rounds": options.rounds},

@@ -11,9 +11,17 @@ from torch import nn
 from torch.distributions import kl_divergence
 
 from pyrodis.guides.factorization import Factorization
-from pyrodis.guides.static_posterior import INITIAL_SCALE, encode_frames, feature_dim_of
+from pyrodis.guides.static_posterior import INITIAL_SCALE, feature_dim_of
 from pyrodis.nn import LocScale
-from pyrodis.ops import as_components, check_positive_int, check_present, check_single_frames, register_parameters
+from pyrodis.nn._grouped import check_alike, run_components
+from pyrodis.ops import (
+    as_components,
+    check_frames_shape,
+    check_positive_int,
+    check_present,
+    check_single_frames,
+    register_parameters,
+)
 
 
 class ParallelGuide(nn.Module):
@@ -33,6 +41,8 @@ class ParallelGuide(nn.Module):
         latent_dim: D.
         heads: One module for each encoder, which maps its features to loc (..., D) and scale (..., D), such as
             `GridLocScale` for a `GridEncoder`; None for a `LocScale` each.
+        grouped: Whether encoders that are built alike, each a `GridEncoder`, run as one network of grouped
+            convolutions, as in `ParallelVAE`.
 
     Shape:
         x: (B, 1, C, H, W) in [0, 1]: an image is a clip of one frame.
@@ -41,7 +51,7 @@ class ParallelGuide(nn.Module):
         TypeError: If encoders or heads are not a list of modules, the size is not an int, or x is not a floating-point
             tensor.
         ValueError: If there is no encoder, a module stands there twice, there are not as many heads, they give codes of
-            another size, the size is not positive, or x has another shape.
+            another size, encoders cannot run in groups, the size is not positive, or x has another shape.
 
     Source:
         Stavarache, Multi-model disentanglement of object representations (2019), section 3.1.
@@ -58,9 +68,13 @@ class ParallelGuide(nn.Module):
         encoders: Sequence[nn.Module] | nn.ModuleList,
         latent_dim: int = 32,
         heads: Sequence[nn.Module] | nn.ModuleList | None = None,
+        grouped: bool = False,
     ) -> None:
         super().__init__()
         self.encoders = as_components("encoders", encoders)
+        self.grouped = grouped
+        if grouped:
+            check_alike("encoders", self.encoders)
         self.latent_dim = check_positive_int("latent_dim", latent_dim)
         if heads is None:
             heads = [LocScale(feature_dim_of(encoder), latent_dim, INITIAL_SCALE) for encoder in self.encoders]
@@ -101,7 +115,9 @@ class ParallelGuide(nn.Module):
             "z" (K, B, D); "kl" (B, K), the divergence of each code from N(0, I) in nats; "present" (B, K).
         """
         register_parameters(self)
-        found = [head(encode_frames(encoder, x)) for encoder, head in zip(self.encoders, self.heads)]
+        frames = [check_frames_shape(x, getattr(encoder, "frame_shape", None)) for encoder in self.encoders]
+        features = run_components(self.encoders, frames, self.grouped)
+        found = [head(part) for head, part in zip(self.heads, features)]
         check_single_frames(x)
         for k, (loc, scale) in enumerate(found):
             if not loc.shape[-1] == scale.shape[-1] == self.latent_dim:

@@ -10,6 +10,7 @@ from pyro.distributions import Normal
 from torch import nn
 
 from pyrodis.models._sizes import check_size, clip_sizes
+from pyrodis.nn._grouped import check_alike, run_components
 from pyrodis.ops import as_components, check_positive_int, check_present, check_single_frames, register_parameters
 
 ABSENT = 1e4  # taken from the confidence of what must not take a pixel: its mask is 0, and no logarithm infinite
@@ -40,14 +41,17 @@ class ParallelVAE(nn.Module):
         likelihood: Maps images (..., K, C, H, W) and confidences (..., K, H, W) to a distribution of event shape
             (1, C, H, W) with `loc`, `masks` and `mean`: `MaskedNormal` or `MixturePixels`.
         latent_dim: D, the same for every component.
+        grouped: Whether decoders that are built alike, each a `GridDecoder`, run as one network of grouped
+            convolutions. They draw the same up to rounding; for small networks on a CPU it is faster
+            (`benchmarks/components.py`). Where components are frozen they run one after another all the same.
 
     Shape:
         x: (B, 1, C, H, W) in [0, 1]: an image is a clip of one frame.
 
     Raises:
         TypeError: If decoders are not a list of modules, a size is not an int or x is not a floating-point tensor.
-        ValueError: If there is no decoder, one stands there twice, decoders do not fit each other or the size, x has
-            another shape, or neither x nor batch_size is given.
+        ValueError: If there is no decoder, one stands there twice, decoders do not fit each other or the size, they
+            cannot run in groups, x has another shape, or neither x nor batch_size is given.
 
     Source:
         Stavarache, Multi-model disentanglement of object representations (2019). Its loss is that of `MaskedNormal`
@@ -65,7 +69,11 @@ class ParallelVAE(nn.Module):
     zero: torch.Tensor
 
     def __init__(
-        self, decoders: Sequence[nn.Module] | nn.ModuleList, likelihood: nn.Module, latent_dim: int = 32
+        self,
+        decoders: Sequence[nn.Module] | nn.ModuleList,
+        likelihood: nn.Module,
+        latent_dim: int = 32,
+        grouped: bool = False,
     ) -> None:
         super().__init__()
         self.decoders = as_components("decoders", decoders)
@@ -74,6 +82,9 @@ class ParallelVAE(nn.Module):
         for k, decoder in enumerate(self.decoders):
             check_size(f"decoders[{k}]", "code_dim", decoder, "latent_dim", latent_dim)
         self.frame_shape = _frame_shape(self.decoders)
+        self.grouped = grouped
+        if grouped:
+            check_alike("decoders", self.decoders)
         self.register_buffer("zero", torch.zeros(()), persistent=False)
 
     def forward(
@@ -122,7 +133,7 @@ class ParallelVAE(nn.Module):
                 f"z must have shape (..., K, B, D) with K = {len(self.decoders)} components, got {tuple(z.shape)}; "
                 "build model and guide with the same number"
             )
-        output = torch.stack([decoder(code) for decoder, code in zip(self.decoders, z.unbind(-3))], dim=-4)
+        output = torch.stack(run_components(self.decoders, z.unbind(-3), self.grouped), dim=-4)
         return output[..., :-1, :, :], output[..., -1, :, :]
 
 
