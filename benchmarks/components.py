@@ -6,8 +6,8 @@ Three sizes are networks like those of parallel VAEs, written here, with a code 
 float32: *small*, so small that calls dominate; *digits*, the sizes of examples/parallel_vae_digits.py with stages;
 *scenes*, four layers on 64 x 64 pixels in color. Their latents are their means, their loss the masked squared error.
 Two are the library's own networks with a code in cells, under bfloat16 autocast, as the default presets of both
-examples have them, with a draw of the latents and the mixture's ELBO: *digits, cells* and *scenes, cells*, where grouped
-convolutions are those of `ParallelVAE(grouped=True)`.
+examples have them, with a draw of the latents and the mixture's ELBO: *digits, cells* and *scenes, cells*, where
+grouped convolutions are those of `ParallelVAE(grouped=True)`.
 
 All ways have the same weights, and normalize by the batch alone where they run under vmap, which cannot change running
 averages. Before anything is timed, all must give the same loss and the same gradient. Each round times every way in
@@ -198,7 +198,9 @@ def cells_steps_of(size: Cells) -> dict[str, Step]:
         GridDecoder(size.latent_channels, (channels + 1, height, width), size.grid, size.widths[::-1])
         for _ in range(NUM_COMPONENTS)
     )
-    blind = [replace_all_batch_norm_modules_(copy.deepcopy(networks)) for networks in (encoders, decoders)]
+    blind = copy.deepcopy([encoders, decoders])
+    for networks in blind:
+        replace_all_batch_norm_modules_(networks)
     head, likelihood = GridLocScale(), MixturePixels(0.15)
     x = torch.rand(size.batch_size, *size.image)
     noise = torch.randn(NUM_COMPONENTS, size.batch_size, size.latent_channels * size.grid**2)

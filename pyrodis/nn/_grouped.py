@@ -82,7 +82,7 @@ def _run(layers: Sequence[Any], x: torch.Tensor, groups: int) -> torch.Tensor:
     if isinstance(layer, nn.Conv2d):
         return conv2d(x, *_weights(layers), layer.stride, layer.padding, layer.dilation, groups)
     if isinstance(layer, nn.ConvTranspose2d):
-        sizes = layer.stride, layer.padding, layer.output_padding, groups, layer.dilation
+        sizes: list[Any] = [layer.stride, layer.padding, layer.output_padding, groups, layer.dilation]
         return conv_transpose2d(x, *_weights(layers), *sizes)
     if isinstance(layer, nn.BatchNorm2d):
         return _normalize(layers, x)
