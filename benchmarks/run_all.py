@@ -24,8 +24,17 @@ from shared_benchmark import table as shared_table
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PAGES = ROOT / "docs" / "results", (ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "concepts" / "cost.md")
 NAMES = ("dsvae_step", "elbo_step", "precision", "pipelines", "sprites_data", "structured_normal", "components")
-NAMES += ("draws", "guides", "memory", "rates", "cost", "profile_presets")
-SMOKE = ("dsvae_step", "precision", "pipelines", "draws", "guides", "memory", "rates")  # those that have --smoke-test
+NAMES += ("draws", "guides", "allocation", "memory", "rates", "cost", "profile_presets")
+SMOKE = (
+    "dsvae_step",
+    "precision",
+    "pipelines",
+    "draws",
+    "guides",
+    "allocation",
+    "memory",
+    "rates",
+)  # those that have --smoke-test
 TARGETS = {
     "dsvae_step": "at least 4",
     "elbo_step": "at most 1.03",
@@ -66,6 +75,8 @@ def headlines(name: str, result: dict[str, Any]) -> list[tuple[str, dict[str, fl
             for way, row in rows.items()
             if way != "loop"
         ]
+    if name == "allocation":
+        return [(f"{what}, freed memory kept over given back", r["keep_freed_memory"]) for what, r in _groups(result)]
     if name == "draws":
         return [
             (f"100 posterior draws, {guide}: one by one over all at once", r["one by one"])

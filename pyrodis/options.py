@@ -83,7 +83,8 @@ def run_script(
 ) -> int:
     """Run a script's main function, and say what a user can mend in one line instead of a traceback.
 
-    At its end every run in the output directory gets its card, see `pyrodis.write_card`.
+    At its end every run in the output directory gets its card, see `pyrodis.write_card`. The process keeps the memory
+    of freed tensors, see `pyrodis.ops.keep_freed_memory`.
 
     Args:
         main: Takes the parsed options.
@@ -104,8 +105,10 @@ def run_script(
         0
     """
     from pyrodis.infer.processes import end_processes
+    from pyrodis.ops import keep_freed_memory
 
     options = parser.parse_args(arguments)
+    keep_freed_memory()
     try:
         main(options)
         _write_cards(options.output)

@@ -20,6 +20,7 @@ from pyrodis.infer.card import write_card
 from pyrodis.infer.history import History
 from pyrodis.infer.run_directory import read_config
 from pyrodis.infer.training import fit
+from pyrodis.ops import keep_freed_memory
 
 _NUM_PAIRS = 4  # of the figures
 _SMOKE_STEPS = 3
@@ -72,6 +73,7 @@ def fit_folder(options: FitOptions) -> None:
     Example:
         >>> fit_folder(FitOptions(Path("videos"), Path("runs/videos"), "default", cut))  # doctest: +SKIP
     """
+    keep_freed_memory()
     recipe = recipe_for(options.preset, options.content)
     _check_output(options)
     train, held_out, share = open_folder(options.folder, options.cut)

@@ -1,5 +1,6 @@
 """Pure tensor functions and small checks that every layer above may use."""
 
+from pyrodis.ops.allocation import keep_freed_memory
 from pyrodis.ops.checks import (
     check_eigenvalue,
     check_frames,
@@ -33,6 +34,7 @@ __all__ = [
     "contraction",
     "full_precision",
     "kalman_log_evidence",
+    "keep_freed_memory",
     "linear_recurrence",
     "match_parts",
     "matrix_recurrence",
