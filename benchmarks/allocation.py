@@ -34,9 +34,9 @@ TRAIN, READ = "training step", "encode and decode"
 
 def workloads(smoke_test: bool) -> dict[str, Callable[[], object]]:
     """What is timed."""
-    model, guide = make_pair(SIZES["small" if smoke_test else "sprites"])
-    frame = SIZES["small" if smoke_test else "sprites"]["frame"]
-    shown, clips = torch.rand((16, 8, *frame)), torch.rand((64, 20, *frame))
+    size: dict[str, Any] = SIZES["small" if smoke_test else "sprites"]
+    model, guide = make_pair(size)
+    shown, clips = torch.rand((16, 8, *size["frame"])), torch.rand((64, 20, *size["frame"]))
 
     def train() -> None:
         with pyro.validation_enabled(False), torch.autocast("cpu", torch.bfloat16):

@@ -15,9 +15,9 @@ def keep_freed_memory() -> bool:
 
     The C library of most Linux systems gives the memory of every large tensor back to the system when it is freed and
     asks for it anew, page by page, for the next one: on a CPU that is a sixth of a training step and a third of what it
-    takes to encode and decode long clips (`benchmarks/allocation.py`). After this call it is taken from what was freed before. The process
-    keeps the most that it ever needed until it ends; nothing that is computed changes. `run_script` calls this for the
-    examples, and `pyrodis fit` does; in a program of your own call it once, before the first tensor.
+    takes to encode and decode long clips (`benchmarks/allocation.py`). After this call it is taken from what was freed
+    before. The process keeps the most that it ever needed until it ends; nothing that is computed changes. `run_script`
+    calls this for the examples, and `pyrodis fit` does; in a program of your own call it once, before the first tensor.
 
     Where the environment sets `MALLOC_TRIM_THRESHOLD_`, `MALLOC_MMAP_THRESHOLD_` or `GLIBC_TUNABLES`, or another
     allocator is preloaded, the choice was made, and nothing is done.
