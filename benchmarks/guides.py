@@ -34,7 +34,7 @@ from pyrodis.nn import (
     SingleFrame,
     SubsetFrames,
 )
-from pyrodis.ops import channels_last
+from pyrodis.ops import channels_last, keep_freed_memory
 
 STEP = "training step of the default preset"
 VIEWS: dict[str, Callable[[], torch.nn.Module]] = {
@@ -75,6 +75,7 @@ def make_step(example: Any, options: argparse.Namespace, x: torch.Tensor) -> Cal
 
 def main() -> None:
     options = parse(__doc__, 7)
+    keep_freed_memory()  # as the example does
     sys.path.insert(0, str(ROOT / "examples"))
     example = importlib.import_module("dsvae_sprites")
     num_clips = 2 if options.smoke_test else 32
