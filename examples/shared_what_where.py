@@ -24,6 +24,7 @@ from pyrodis.datasets import (
     MovingDigits,
 )
 from pyrodis.infer import (
+    ClipReading,
     DigitJudge,
     History,
     decode_what_where,
@@ -145,9 +146,18 @@ def overfit_scores(history: History, sums: Mapping[str, Mapping[str, float]]) ->
     return scores
 
 
-def evaluate(model: nn.Module, guide: nn.Module, judge: DigitJudge, test: MovingDigits, num_views: int | None) -> Any:
-    """All scores of a pair on test clips."""
-    decodings = decode_what_where(model, guide, judge, test, num_views=num_views, report=print)
+def evaluate(
+    model: nn.Module,
+    guide: nn.Module,
+    judge: DigitJudge,
+    test: MovingDigits,
+    num_views: int | None,
+    real: list[ClipReading],
+) -> dict[str, Score]:
+    """All scores of a pair on test clips; what the judge reads off the clips themselves is kept in `real`."""
+    known = real[0] if real else None
+    decodings = decode_what_where(model, guide, judge, test, num_views=num_views, real=known, report=print)
+    real[:] = [decodings.readings["real"]]
     scores = what_where_scores(decodings) | what_where_probes(decodings)
     return scores | future_frame_scores(model, guide, decodings, test, num_views=num_views)
 

@@ -598,11 +598,13 @@ def train(options: argparse.Namespace, setting: Setting, source: ItemSource) -> 
     return model, guide, history
 
 
-def score(options: argparse.Namespace, setting: Setting, trained: Any, judge: Any, test: Any) -> dict[str, Score]:
+def score(
+    options: argparse.Namespace, setting: Setting, trained: Any, judge: Any, test: Any, real: list[Any]
+) -> dict[str, Score]:
     """Score a run, draw its figures, and write metrics.json last: where it is, nothing is left to do."""
     model, guide, history = trained
     draws = setting.loss == CURE and (options.what_view == "shift" or options.reader == "one")
-    scores = ww.evaluate(model, guide, judge, test, num_views=8 if draws else None)
+    scores = ww.evaluate(model, guide, judge, test, num_views=8 if draws else None, real=real)
     scores |= ww.overfit_scores(history, objective(options, setting))
     scores["training_minutes"] = circle.number(math.fsum(history.column("seconds")) / 60, 1)
     run = Path(options.output) / setting.name
@@ -655,6 +657,7 @@ def main(options: argparse.Namespace) -> None:
     if options.preset == "paper" and not options.smoke_test:
         say_hours(options, settings, source)
     judge: Any = None
+    real: list[Any] = []  # what the judge reads off the test clips, once for all runs
     trained: dict[Setting, Any] = {}
     results: dict[Setting, dict[str, Score]] = {}
     for setting in settings:
@@ -664,7 +667,7 @@ def main(options: argparse.Namespace) -> None:
         results[setting] = circle.read_scores(output / setting.name)
         if not results[setting]:
             judge = judge or ww.load_judge(options, source, test)[0]
-            results[setting] = score(options, setting, trained[setting], judge, test)
+            results[setting] = score(options, setting, trained[setting], judge, test, real)
     if not first_process():
         return
     merged = {f"{setting.name}/{name}": value for setting, found in results.items() for name, value in found.items()}

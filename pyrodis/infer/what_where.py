@@ -65,6 +65,7 @@ def decode_what_where(
     what: Sequence[str] = ("what",),
     seed: int = 0,
     num_views: int | None = None,
+    real: ClipReading | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> WhatWhereDecodings:
     """Decode every test clip from its own codes, with the "what" of another one, and without either, and read it.
@@ -80,13 +81,15 @@ def decode_what_where(
         what: Names of the sites of "what"; all others are "where".
         seed: Seed of the donors.
         num_views: Over how many draws of the guide's random views codes are averaged, as in `pyrodis.encode`.
+        real: What this judge read off the clips themselves, `readings["real"]` of an earlier call; None to read them.
         report: Is called with a line of progress now and then.
 
     Returns:
         Readings, codes and errors.
 
     Raises:
-        ValueError: If `what` does not name some, but not all, of the guide's sites, or there is a single clip.
+        ValueError: If `what` does not name some, but not all, of the guide's sites, there is a single clip, or `real`
+            is of another number of clips.
 
     Source:
         The swap and the ablation of codes of Mantel, "Disentangling motion from identity with Barlow Twins
@@ -101,6 +104,8 @@ def decode_what_where(
         codes, factors = encode_all(guide, dataset, num_views)
         order = torch.randperm(len(factors))
     _check_sites(what, codes, len(factors))
+    if real is not None and len(real.groups) != len(factors):
+        raise ValueError(f"real must be read off the {len(factors)} clips of the dataset, got {len(real.groups)}")
     types, centers = dataset.read_factors(factors)
     donors = torch.empty_like(order)
     donors[order] = order.roll(1)
@@ -110,22 +115,24 @@ def decode_what_where(
     for number, index in enumerate(torch.arange(len(order)).split(32)):
         own = {site: value[index].to(device) for site, value in codes.items()}
         given = {site: codes[site][donors[index]].to(device) for site in what}
-        real = clips_at(dataset, index).to(device)
+        clips = clips_at(dataset, index).to(device)
         frames = decode(model, own)
-        for row, shown in (("real", real), ("reconstruction", frames), ("swapped", decode(model, own | given))):
+        for row, shown in (("real", clips), ("reconstruction", frames), ("swapped", decode(model, own | given))):
+            if row == "real" and real is not None:
+                continue
             for name, part in vars(judge.read(shown)).items():
                 keep_rows(readings[row], name, index, part, len(order))
         for row, drawn in (
             ("reconstruction", frames),
             ("without_what", decode(model, _without(own, what))),
             ("without_where", decode(model, _without(own, sorted(set(own) - set(what))))),
-            ("mean_frame", mean.to(device).expand_as(real)),
+            ("mean_frame", mean.to(device).expand_as(clips)),
         ):
-            keep_rows(errors, row, index, (drawn - real).square().flatten(1).mean(1), len(order))
+            keep_rows(errors, row, index, (drawn - clips).square().flatten(1).mean(1), len(order))
         if number % 10 == 9:
             report(f"evaluation: {int(index[-1]) + 1} of {len(order)} test clips decoded four ways")
     return WhatWhereDecodings(
-        {row: ClipReading(**parts) for row, parts in readings.items()},
+        {row: real if real and row == "real" else ClipReading(**parts) for row, parts in readings.items()},
         judge.group_number(types),
         centers,
         donors,

@@ -255,6 +255,20 @@ def test_what_of_the_frame_that_is_foretold_is_not_read(per_frame: bool) -> None
     assert ceiling == 0 if per_frame else ceiling > 0
 
 
+def test_real_clips_are_read_once() -> None:
+    judge: Any = told()
+    pair = Oracle(judge), Lookup()
+    first = decode_what_where(*pair, judge, CLIPS)
+    calls, read = [], judge.read
+    judge.read = lambda x: calls.append(len(x)) or read(x)
+    again = decode_what_where(*pair, judge, CLIPS, real=first.readings["real"])
+    assert sum(calls) == 2 * NUM, "reconstructions and exchanges alone"
+    assert what_where_scores(again) == what_where_scores(first)
+    few = replace(first.readings["real"], groups=torch.zeros(2))
+    with pytest.raises(ValueError, match=f"real must be read off the {NUM} clips of the dataset, got 2"):
+        decode_what_where(*pair, judge, CLIPS, real=few)
+
+
 @pytest.mark.parametrize("what", [(), ("what", "where"), ("f",), "what"])
 def test_refuses_sites_that_split_nothing(what: Any) -> None:
     judge: Any = told()
