@@ -71,9 +71,10 @@ def run_components(networks: nn.ModuleList, inputs: Sequence[torch.Tensor], grou
 
 
 def _trained_alike(networks: nn.ModuleList) -> bool:
-    """Whether all are in the same mode, and all or none are trained."""
-    states = {(network.training, next(network.parameters()).requires_grad) for network in networks}
-    return len(states) == 1
+    """Whether all are in the same mode and train the same weights."""
+    modes = {tuple(module.training for module in network.modules()) for network in networks}
+    weights = {tuple(weight.requires_grad for weight in network.parameters()) for network in networks}
+    return len(modes) == len(weights) == 1
 
 
 def _run(layers: Sequence[Any], x: torch.Tensor, groups: int) -> torch.Tensor:

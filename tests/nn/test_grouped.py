@@ -100,6 +100,15 @@ def test_a_frozen_component_does_not_change() -> None:
     assert all(weight.grad is not None for weight in grouped[0].decoders[0].parameters())
 
 
+def test_one_normalization_in_another_mode_is_kept_apart() -> None:
+    grouped, other = both_ways()
+    for pair in (grouped, other):
+        pair[0].decoders[1].convolutions[1].eval()
+    assert torch.allclose(step(grouped), step(other), rtol=1e-12)
+    for (name, mean), expected in zip(grouped.named_buffers(), other.buffers(), strict=True):
+        assert torch.allclose(mean, expected, rtol=1e-12), name
+
+
 def test_draws_in_front() -> None:
     grouped, other = both_ways()
     z = torch.randn(4, K, 5, D, dtype=torch.float64)
