@@ -1,9 +1,9 @@
-"""Seconds of a training step and of encoding and decoding, with and without `pyrodis.ops.keep_freed_memory`.
+"""Seconds of a step and of encoding and decoding, with and without `pyrodis.ops.keep_freed_memory`.
 
     python benchmarks/allocation.py [--output docs/results/allocation.json]
 
-A DSVAE of the sizes of elbo_step.py under bfloat16 autocast: a training step on 16 clips of 8 frames, and 64 clips of
-20 frames encoded and decoded in float32. Each round starts a process for either way, since what a process has asked of
+A DSVAE of the sizes of elbo_step.py: a forward and backward pass on 16 clips of 8 frames under bfloat16 autocast, and
+64 clips of 20 frames encoded and decoded in float32. Each round starts a process for either way, since what a process has asked of
 its allocator cannot be taken back; it makes one pass that does not count, and the median of three that do. Printed is
 the median over rounds of the ratio, with a 95 % bootstrap interval.
 """
@@ -29,7 +29,7 @@ import pyrodis
 from pyrodis.ops import keep_freed_memory
 
 GIVEN, KEPT = "given back", "keep_freed_memory"
-TRAIN, READ = "training step", "encode and decode"
+TRAIN, READ = "forward and backward pass", "encode and decode"
 
 
 def workloads(smoke_test: bool) -> dict[str, Callable[[], object]]:
@@ -52,7 +52,9 @@ def workloads(smoke_test: bool) -> dict[str, Callable[[], object]]:
 def child(way: str, smoke_test: bool) -> None:
     """Print the seconds of either workload in this process."""
     if way == KEPT and not keep_freed_memory():
-        raise RuntimeError("this system or its environment does not let a process keep freed memory: unset MALLOC_*")
+        sys.exit(
+            "freed memory is kept on Linux with glibc alone, where no MALLOC_*, GLIBC_TUNABLES or LD_PRELOAD is set"
+        )
     found = {}
     for name, work in workloads(smoke_test).items():
         seconds = []
@@ -75,7 +77,7 @@ def main() -> None:
     for _ in tqdm(range(options.rounds), desc="processes", leave=False):
         for way in (GIVEN, KEPT):
             command = [sys.executable, __file__, "--child", way, size]
-            found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+            found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
             for name, value in found.items():
                 seconds[name][way].append(value)
     groups: dict[str, Any] = {

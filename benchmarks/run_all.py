@@ -68,10 +68,10 @@ def headlines(name: str, result: dict[str, Any]) -> list[tuple[str, dict[str, fl
         scans = [(t, row) for t, rows in result["lengths"].items() for way, row in rows.items() if "scan" in way]
         return [(f"normal sequence of {t} frames: parallel scan over ours", row) for t, row in scans]
     if name == "components":
-        presets = {size.partition(",")[0]: rows for size, rows in result["sizes"].items() if size.endswith(", cells")}
+        presets = {size: rows for size, rows in result["sizes"].items() if size.endswith(", cells")}
         return [
-            (f"K = 5, default preset of {name}: {way} over a loop", row)
-            for name, rows in presets.items()
+            (f"K = 5, default preset of {size.partition(',')[0]}: {way} over a loop", row)
+            for size, rows in presets.items()
             for way, row in rows.items()
             if way != "loop"
         ]

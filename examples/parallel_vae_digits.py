@@ -245,7 +245,8 @@ def make_pair(options: argparse.Namespace, num: int, widths: Any, growth: int = 
     torch.manual_seed(options.seed)
     parts = [DECODERS[options.decoder](options, tuple(widths), growth) for _ in range(num)]
     decoders, encoders, heads = (list(found) for found in zip(*parts, strict=True))
-    latent, grouped = growth * options.latent_dim, options.decoder == "grid"  # small networks: faster in groups
+    latent = growth * options.latent_dim
+    grouped = options.decoder == "grid" and num > 1  # faster with networks of these sizes: benchmarks/components.py
     guide = ParallelGuide(encoders, latent, None if heads[0] is None else heads, grouped)
     return ParallelVAE(decoders, staged.make_likelihood(options), latent, grouped), guide
 

@@ -13,7 +13,15 @@ import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parents[1]
-SMOKE = ("dsvae_step", "precision", pytest.param("pipelines", marks=pytest.mark.long), "draws", "guides", "rates")
+SMOKE = (
+    "dsvae_step",
+    "precision",
+    pytest.param("pipelines", marks=pytest.mark.long),
+    "draws",
+    "guides",
+    "allocation",
+    "rates",
+)
 
 
 @pytest.fixture

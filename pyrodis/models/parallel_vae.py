@@ -42,8 +42,9 @@ class ParallelVAE(nn.Module):
             (1, C, H, W) with `loc`, `masks` and `mean`: `MaskedNormal` or `MixturePixels`.
         latent_dim: D, the same for every component.
         grouped: Whether decoders that are built alike, each a `GridDecoder`, run as one network of grouped
-            convolutions. They draw the same up to rounding; for small networks on a CPU it is faster
-            (`benchmarks/components.py`). Where components are frozen they run one after another all the same.
+            convolutions. They draw the same up to rounding, and no hooks run; on a CPU it is faster for networks
+            of the size of digits, and not for those of scenes (`benchmarks/components.py`). Where components are
+            frozen they run one after another all the same.
 
     Shape:
         x: (B, 1, C, H, W) in [0, 1]: an image is a clip of one frame.

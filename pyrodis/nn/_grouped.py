@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -26,7 +26,7 @@ def check_alike(name: str, networks: nn.ModuleList) -> None:
         >>> check_alike("encoders", nn.ModuleList(GridEncoder(widths=(2, 4, 8)) for _ in range(3)))
     """
     for k, network in enumerate(networks):
-        if not isinstance(network, (GridEncoder, GridDecoder)):
+        if type(network) not in (GridEncoder, GridDecoder):
             raise ValueError(
                 f"{name} must be GridEncoder or GridDecoder to run in groups, since they have convolutions alone, got "
                 f"{type(network).__name__} as {name}[{k}]; pass grouped=False"
@@ -42,9 +42,10 @@ def run_components(networks: nn.ModuleList, inputs: Sequence[torch.Tensor], grou
     """Return what each of K networks makes of its own input, one after another or all at once.
 
     In groups, a layer of all networks is one convolution, whose groups do not hear of each other: the same outputs and
-    gradients up to rounding, in fewer and larger calls. While some networks are frozen and others are not, as in stages
-    that train one component, they run one after another all the same, since one convolution computes the gradients of
-    all its groups.
+    gradients up to rounding, in fewer and larger calls. Hooks of the layers do not run. While some networks are frozen
+    and others are not, as in stages that train one component, they run one after another all the same, since one
+    convolution computes the gradients of all its groups; so do networks whose layers were replaced, as by normalization
+    that is synchronized between processes.
 
     Args:
         networks: The networks, one a component.
@@ -59,22 +60,29 @@ def run_components(networks: nn.ModuleList, inputs: Sequence[torch.Tensor], grou
         >>> [tuple(image.shape) for image in run_components(decoders, [torch.zeros(5, 16)] * 3, grouped=True)]
         [(5, 2, 8, 8), (5, 2, 8, 8), (5, 2, 8, 8)]
     """
-    if not grouped or not _trained_alike(networks):
+    if not grouped or not _can_run(networks):
         return [network(value) for network, value in zip(networks, inputs)]
     parts: list[Any] = list(networks)  # GridEncoder or GridDecoder
     shared = all(value is inputs[0] for value in inputs)
-    x = torch.cat([part.to_maps(value) for part, value in zip(parts, inputs[:1] if shared else inputs)], 1)
-    for number, layers in enumerate(zip(*(part.convolutions for part in parts))):
+    x = torch.cat([part._to_maps(value) for part, value in zip(parts, inputs[:1] if shared else inputs)], 1)
+    for number, layers in enumerate(zip(*(part.convolutions for part in parts), strict=True)):
         x = _run(layers, x, 1 if shared and number == 0 and isinstance(layers[0], nn.Conv2d) else len(parts))
     found = x.unflatten(1, (len(parts), -1)).unbind(1)
-    return [part.from_maps(maps, value) for part, maps, value in zip(parts, found, inputs)]
+    return [part._from_maps(maps, value) for part, maps, value in zip(parts, found, inputs)]
 
 
-def _trained_alike(networks: nn.ModuleList) -> bool:
-    """Whether all are in the same mode and train the same weights."""
-    modes = {tuple(module.training for module in network.modules()) for network in networks}
+def _can_run(networks: nn.ModuleList) -> bool:
+    """Whether all have layers that are known here, are in the same mode, and train the same weights."""
+    layers: list[list[Any]] = [list(cast("Any", network).convolutions) for network in networks]
+    modes = {tuple((layer.training, getattr(layer, "track_running_stats", None)) for layer in own) for own in layers}
     weights = {tuple(weight.requires_grad for weight in network.parameters()) for network in networks}
-    return len(modes) == len(weights) == 1
+    return len(modes) == len(weights) == 1 and all(_is_known(layer) for own in layers for layer in own)
+
+
+def _is_known(layer: nn.Module) -> bool:
+    if type(layer) is nn.BatchNorm2d:
+        return layer.running_mean is not None and layer.momentum is not None
+    return type(layer) in (nn.Conv2d, nn.ConvTranspose2d, nn.LeakyReLU)
 
 
 def _run(layers: Sequence[Any], x: torch.Tensor, groups: int) -> torch.Tensor:
@@ -98,6 +106,8 @@ def _weights(layers: Sequence[Any]) -> tuple[torch.Tensor, torch.Tensor | None]:
 def _normalize(layers: Sequence[Any], x: torch.Tensor) -> torch.Tensor:
     """Batch normalization: channels do not hear of each other, so there is nothing to keep apart."""
     layer = layers[0]
+    if layer.training and not layer.track_running_stats:
+        return batch_norm(x, None, None, *_weights(layers), True, layer.momentum, layer.eps)
     mean, var = (torch.cat([getattr(each, name) for each in layers]) for name in ("running_mean", "running_var"))
     x = batch_norm(x, mean, var, *_weights(layers), layer.training, layer.momentum, layer.eps)
     if layer.training:

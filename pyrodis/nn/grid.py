@@ -81,13 +81,13 @@ class GridEncoder(nn.Module):
         Returns:
             Tensor of shape (..., feature_dim), in full precision.
         """
-        return self.from_maps(self.convolutions(self.to_maps(frames)), frames)
+        return self._from_maps(self.convolutions(self._to_maps(frames)), frames)
 
-    def to_maps(self, frames: torch.Tensor) -> torch.Tensor:
+    def _to_maps(self, frames: torch.Tensor) -> torch.Tensor:
         """Return what `convolutions` reads of frames (..., C, H, W): one batch (N, C, H, W)."""
         return flatten_frames(frames, self.frame_shape, next(self.parameters()))
 
-    def from_maps(self, maps: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+    def _from_maps(self, maps: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
         """Return the features (..., feature_dim) of frames (..., C, H, W), of what `convolutions` made of them."""
         return full_precision(maps.flatten(1)).reshape(*frames.shape[:-3], -1)
 
@@ -222,9 +222,9 @@ class GridDecoder(nn.Module):
         Returns:
             Tensor of shape (..., C, H, W), in full precision.
         """
-        return self.from_maps(self.convolutions(self.to_maps(codes)), codes)
+        return self._from_maps(self.convolutions(self._to_maps(codes)), codes)
 
-    def to_maps(self, codes: torch.Tensor) -> torch.Tensor:
+    def _to_maps(self, codes: torch.Tensor) -> torch.Tensor:
         """Return what `convolutions` reads of codes (..., code_dim): cells and their places, (N, c + 2, grid, grid)."""
         if codes.shape[-1:] != (self.code_dim,):
             raise ValueError(
@@ -236,7 +236,7 @@ class GridDecoder(nn.Module):
         places = self.coordinates.to(cells.dtype).expand(len(cells), -1, -1, -1)
         return torch.cat([cells, places], 1).contiguous(memory_format=torch.channels_last)
 
-    def from_maps(self, maps: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+    def _from_maps(self, maps: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
         """Return the output (..., C, H, W) for codes (..., code_dim), of what `convolutions` made of them."""
         return full_precision(maps).reshape(*codes.shape[:-1], *self.frame_shape)
 

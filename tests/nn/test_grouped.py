@@ -9,10 +9,13 @@ import pyro
 import pytest
 import torch
 from torch import nn
+from torch.func import replace_all_batch_norm_modules_
 
 from pyrodis.guides import ParallelGuide
 from pyrodis.infer import FitSettings, NamedELBO
 from pyrodis.infer.describe import build, describe
+from pyrodis.infer.processes import synchronized_batch_norm
+from pyrodis.infer.second_pass import unseen
 from pyrodis.models import MixturePixels, ParallelVAE
 from pyrodis.nn import GridDecoder, GridEncoder, GridLocScale, StridedDecoder, StridedEncoder
 from pyrodis.nn import _grouped as module
@@ -73,20 +76,62 @@ def test_training_changes_running_averages() -> None:
     assert not any(torch.equal(old, new) for old, new in zip(before, after, strict=True))
 
 
-def test_runs_one_convolution_a_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+def count_calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Channels and groups of every convolution in groups."""
     calls = []
 
-    def counted(x: torch.Tensor, *rest: Any) -> torch.Tensor:
-        calls.append((x.shape[1], rest[-1]))
+    def conv2d(x: torch.Tensor, *rest: Any) -> torch.Tensor:
+        calls.append((x.shape[1], rest[5]))
         return torch.nn.functional.conv2d(x, *rest)
 
-    monkeypatch.setattr(module, "conv2d", counted)
+    def conv_transpose2d(x: torch.Tensor, *rest: Any) -> torch.Tensor:
+        calls.append((x.shape[1], rest[5]))
+        return torch.nn.functional.conv_transpose2d(x, *rest)
+
+    monkeypatch.setattr(module, "conv2d", conv2d)
+    monkeypatch.setattr(module, "conv_transpose2d", conv_transpose2d)
+    return calls
+
+
+def test_runs_one_convolution_a_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = count_calls(monkeypatch)
     grouped, _ = both_ways()
     grouped[1](images())
     assert calls == [(1, 1), (3 * K, K), (4 * K, K), (4 * K, K)]  # the image is read once, by all
+    calls.clear()
+    grouped[0](images())
+    assert calls == [((CHANNELS + 2) * K, K), (4 * K, K), (4 * K, K), (3 * K, K)]
 
 
-def test_a_frozen_component_does_not_change() -> None:
+def test_synchronized_normalization_is_not_grouped(monkeypatch: pytest.MonkeyPatch) -> None:
+    grouped, other = (pair.eval() for pair in both_ways())
+    calls = count_calls(monkeypatch)
+    with synchronized_batch_norm(*grouped):
+        found = grouped[1](images())["kl"]
+    assert calls == []
+    assert torch.equal(found, other[1](images())["kl"])
+
+
+def test_a_second_run_leaves_the_averages_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = count_calls(monkeypatch)
+    guide = both_ways()[0][1].train()
+    before = copy.deepcopy(guide.state_dict())
+    with unseen(guide), torch.no_grad():
+        guide(images())
+    assert len(calls) == 4
+    assert all(torch.equal(value, before[name]) for name, value in guide.state_dict().items())
+
+
+def test_normalization_without_averages_is_not_grouped(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = count_calls(monkeypatch)
+    guides = [replace_all_batch_norm_modules_(pair[1]) for pair in both_ways()]
+    found = [guide(images())["kl"] for guide in guides]
+    assert calls == []
+    assert torch.equal(*found)
+
+
+def test_a_frozen_component_does_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = count_calls(monkeypatch)
     grouped, other = both_ways()
     for pair in (grouped, other):
         for part in (pair[0].decoders[1], pair[1].encoders[1]):
@@ -98,6 +143,7 @@ def test_a_frozen_component_does_not_change() -> None:
         assert all(torch.equal(value, state[name]) for name, value in part.state_dict().items())
         assert all(weight.grad is None for weight in part.parameters())
     assert all(weight.grad is not None for weight in grouped[0].decoders[0].parameters())
+    assert calls == []
 
 
 def test_one_normalization_in_another_mode_is_kept_apart() -> None:
