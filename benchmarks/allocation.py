@@ -4,8 +4,8 @@
 
 A DSVAE of the sizes of elbo_step.py: a forward and backward pass on 16 clips of 8 frames under bfloat16 autocast, and
 64 clips of 20 frames encoded and decoded in float32. Each round starts a process for either way, since what a process
-has asked of its allocator cannot be taken back; it makes one pass that does not count, and the median of three that do. Printed is
-the median over rounds of the ratio, with a 95 % bootstrap interval.
+has asked of its allocator cannot be taken back; it makes one pass that does not count, and the median of three that do.
+Printed is the median over rounds of the ratio, with a 95 % bootstrap interval.
 """
 
 from __future__ import annotations
