@@ -214,6 +214,7 @@ ELSEWHERE = {
     "as_components",
     "register_parameters",
     "channels_last",
+    "keep_freed_memory",
     "without_autocast",
     "eigenvalue_histogram",
     "guide_comparison",
