@@ -13,7 +13,7 @@ from torch.distributions import kl_divergence
 from pyrodis.guides.factorization import Factorization
 from pyrodis.guides.static_posterior import INITIAL_SCALE, feature_dim_of
 from pyrodis.nn import LocScale
-from pyrodis.nn._grouped import check_alike, run_components
+from pyrodis.nn._grouped import check_grouped, run_components
 from pyrodis.ops import (
     as_components,
     check_frames_shape,
@@ -48,8 +48,8 @@ class ParallelGuide(nn.Module):
         x: (B, 1, C, H, W) in [0, 1]: an image is a clip of one frame.
 
     Raises:
-        TypeError: If encoders or heads are not a list of modules, the size is not an int, or x is not a floating-point
-            tensor.
+        TypeError: If encoders or heads are not a list of modules, the size is not an int, grouped is no bool, or x is not a
+            floating-point tensor.
         ValueError: If there is no encoder, a module stands there twice, there are not as many heads, they give codes of
             another size, encoders cannot run in groups, the size is not positive, or x has another shape.
 
@@ -72,9 +72,7 @@ class ParallelGuide(nn.Module):
     ) -> None:
         super().__init__()
         self.encoders = as_components("encoders", encoders)
-        self.grouped = grouped
-        if grouped:
-            check_alike("encoders", self.encoders)
+        self.grouped = check_grouped("encoders", self.encoders, grouped)
         self.latent_dim = check_positive_int("latent_dim", latent_dim)
         if heads is None:
             heads = [LocScale(feature_dim_of(encoder), latent_dim, INITIAL_SCALE) for encoder in self.encoders]

@@ -110,17 +110,17 @@ def decode_what_where(
     donors = torch.empty_like(order)
     donors[order] = order.roll(1)
     mean = _mean_frame(dataset)
-    readings: dict[str, dict[str, Tensor]] = {"real": {}, "reconstruction": {}, "swapped": {}}
+    known = vars(real).copy() if real else {}
+    readings: dict[str, dict[str, Tensor]] = {"real": known, "reconstruction": {}, "swapped": {}}
     errors: dict[str, Tensor] = {}
     for number, index in enumerate(torch.arange(len(order)).split(32)):
         own = {site: value[index].to(device) for site, value in codes.items()}
         given = {site: codes[site][donors[index]].to(device) for site in what}
         clips = clips_at(dataset, index).to(device)
         frames = decode(model, own)
-        for row, shown in (("real", clips), ("reconstruction", frames), ("swapped", decode(model, own | given))):
-            if row == "real" and real is not None:
-                continue
-            for name, part in vars(judge.read(shown)).items():
+        shown = {"reconstruction": frames, "swapped": decode(model, own | given)}
+        for row, seen in (shown if real else {"real": clips, **shown}).items():
+            for name, part in vars(judge.read(seen)).items():
                 keep_rows(readings[row], name, index, part, len(order))
         for row, drawn in (
             ("reconstruction", frames),
@@ -132,7 +132,7 @@ def decode_what_where(
         if number % 10 == 9:
             report(f"evaluation: {int(index[-1]) + 1} of {len(order)} test clips decoded four ways")
     return WhatWhereDecodings(
-        {row: real if real and row == "real" else ClipReading(**parts) for row, parts in readings.items()},
+        {row: ClipReading(**parts) for row, parts in readings.items()},
         judge.group_number(types),
         centers,
         donors,

@@ -10,7 +10,7 @@ from pyro.distributions import Normal
 from torch import nn
 
 from pyrodis.models._sizes import check_size, clip_sizes
-from pyrodis.nn._grouped import check_alike, run_components
+from pyrodis.nn._grouped import check_grouped, run_components
 from pyrodis.ops import as_components, check_positive_int, check_present, check_single_frames, register_parameters
 
 ABSENT = 1e4  # taken from the confidence of what must not take a pixel: its mask is 0, and no logarithm infinite
@@ -50,7 +50,7 @@ class ParallelVAE(nn.Module):
         x: (B, 1, C, H, W) in [0, 1]: an image is a clip of one frame.
 
     Raises:
-        TypeError: If decoders are not a list of modules, a size is not an int or x is not a floating-point tensor.
+        TypeError: If decoders are not a list of modules, a size is not an int, grouped is no bool, or x is not a floating-point tensor.
         ValueError: If there is no decoder, one stands there twice, decoders do not fit each other or the size, they
             cannot run in groups, x has another shape, or neither x nor batch_size is given.
 
@@ -83,9 +83,7 @@ class ParallelVAE(nn.Module):
         for k, decoder in enumerate(self.decoders):
             check_size(f"decoders[{k}]", "code_dim", decoder, "latent_dim", latent_dim)
         self.frame_shape = _frame_shape(self.decoders)
-        self.grouped = grouped
-        if grouped:
-            check_alike("decoders", self.decoders)
+        self.grouped = check_grouped("decoders", self.decoders, grouped)
         self.register_buffer("zero", torch.zeros(()), persistent=False)
 
     def forward(

@@ -12,20 +12,28 @@ from torch.nn.functional import batch_norm, conv2d, conv_transpose2d
 from pyrodis.nn.grid import GridDecoder, GridEncoder
 
 
-def check_alike(name: str, networks: nn.ModuleList) -> None:
-    """Refuse networks that cannot run in groups.
+def check_grouped(name: str, networks: nn.ModuleList, grouped: bool) -> bool:
+    """Return whether networks are to run in groups, if they can.
 
     Args:
-        name: Name of the argument, for the message.
+        name: Name of the argument that holds the networks, for the message.
         networks: The networks, one a component.
+        grouped: Whether they are to.
+
+    Returns:
+        The same.
 
     Raises:
-        ValueError: If one has other layers than convolutions, or they are not all built alike.
+        TypeError: If it is neither True nor False.
+        ValueError: If they are to, and one has other layers than convolutions, or they are not all built alike.
 
     Example:
-        >>> check_alike("encoders", nn.ModuleList(GridEncoder(widths=(2, 4, 8)) for _ in range(3)))
+        >>> check_grouped("encoders", nn.ModuleList(GridEncoder(widths=(2, 4, 8)) for _ in range(3)), True)
+        True
     """
-    for k, network in enumerate(networks):
+    if not isinstance(grouped, bool):
+        raise TypeError(f"grouped must be True or False, got {grouped!r}")
+    for k, network in enumerate(networks if grouped else ()):
         if type(network) not in (GridEncoder, GridDecoder):
             raise ValueError(
                 f"{name} must be GridEncoder or GridDecoder to run in groups, since they have convolutions alone, got "
@@ -36,6 +44,7 @@ def check_alike(name: str, networks: nn.ModuleList) -> None:
                 f"{name} must all be built alike to run in groups, but {name}[{k}] is not as {name}[0]; pass "
                 "grouped=False"
             )
+    return grouped
 
 
 def run_components(networks: nn.ModuleList, inputs: Sequence[torch.Tensor], grouped: bool) -> list[torch.Tensor]:
@@ -50,7 +59,7 @@ def run_components(networks: nn.ModuleList, inputs: Sequence[torch.Tensor], grou
     Args:
         networks: The networks, one a component.
         inputs: The input of each; one and the same tensor for all is read once.
-        grouped: Whether to run them in groups; `check_alike` has found that they can.
+        grouped: Whether to run them in groups; `check_grouped` has found that they can.
 
     Returns:
         The outputs, in the order of the networks.

@@ -204,6 +204,11 @@ def test_refuses_networks_that_cannot_run_in_groups() -> None:
         ParallelGuide([StridedEncoder(IMAGE, (3,), 4)], D, grouped=True)
 
 
+def test_refuses_words() -> None:
+    with pytest.raises(TypeError, match="grouped must be True or False, got 'no'"):
+        make_pair(grouped="no")  # type: ignore[arg-type]
+
+
 def test_refuses_networks_that_differ() -> None:
     encoders = [GridEncoder(IMAGE, CHANNELS, GRID, (3, width)) for width in (4, 4, 5)]
     heads = [GridLocScale() for _ in encoders]
