@@ -48,8 +48,8 @@ class ParallelGuide(nn.Module):
         x: (B, 1, C, H, W) in [0, 1]: an image is a clip of one frame.
 
     Raises:
-        TypeError: If encoders or heads are not a list of modules, the size is not an int, grouped is no bool, or x is not a
-            floating-point tensor.
+        TypeError: If encoders or heads are not a list of modules, the size is not an int, grouped is no bool, or x is
+            not a floating-point tensor.
         ValueError: If there is no encoder, a module stands there twice, there are not as many heads, they give codes of
             another size, encoders cannot run in groups, the size is not positive, or x has another shape.
 

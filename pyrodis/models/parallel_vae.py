@@ -50,7 +50,8 @@ class ParallelVAE(nn.Module):
         x: (B, 1, C, H, W) in [0, 1]: an image is a clip of one frame.
 
     Raises:
-        TypeError: If decoders are not a list of modules, a size is not an int, grouped is no bool, or x is not a floating-point tensor.
+        TypeError: If decoders are not a list of modules, a size is not an int, grouped is no bool, or x is not a
+            floating-point tensor.
         ValueError: If there is no decoder, one stands there twice, decoders do not fit each other or the size, they
             cannot run in groups, x has another shape, or neither x nor batch_size is given.
 
