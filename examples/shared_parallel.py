@@ -16,8 +16,10 @@ from torch import nn
 import pyrodis
 from pyrodis import metrics
 from pyrodis.datasets import type_masks
+from pyrodis.distributions import PixelMixture
 from pyrodis.infer import History, Stage, component_kl
 from pyrodis.metrics import Score
+from pyrodis.models import MixturePixels
 
 CHUNK = 200  # images that are looked at at once
 
@@ -32,7 +34,8 @@ def read_items(data: Any) -> dict[str, torch.Tensor]:
 def explain(model: nn.Module, guide: nn.Module, x: torch.Tensor) -> dict[str, torch.Tensor]:
     """What components make of images at their posterior means.
 
-    "masks" (N, K, H, W), "components" (N, K, C, H, W), "reconstruction" (N, 1, C, H, W), "z" (N, K, D), "kl" (N, K).
+    "masks" (N, K, H, W), "components" (N, K, C, H, W), "reconstruction" (N, 1, C, H, W), "z" (N, K, D), "kl" (N, K);
+    of a mixture also "posterior" (N, K, H, W), the masks once pixels have been seen.
     """
     model.eval()
     found: dict[str, list[torch.Tensor]] = {}
@@ -42,6 +45,9 @@ def explain(model: nn.Module, guide: nn.Module, x: torch.Tensor) -> dict[str, to
             output = model(batch_size=len(part))
         row = {name: output[name] for name in ("masks", "components", "reconstruction")}
         row |= {"z": codes["z"].transpose(0, 1), "kl": component_kl(model, guide, part)}
+        if isinstance(model.likelihood, MixturePixels):
+            pixels = PixelMixture(output["components"], output["confidence"], model.likelihood.scale)
+            row["posterior"] = pixels.posterior(part)
         for name, value in row.items():
             found.setdefault(name, []).append(value)
     return {name: torch.cat(values) for name, values in found.items()}

@@ -201,6 +201,7 @@ def mask_scores(found: Any, scenes: Any, num_types: int | None) -> dict[str, met
     windows[:, 0] = 0
     scores = {
         "foreground_ari": metrics.adjusted_rand_index(items.numpy(), masks),
+        "foreground_ari/posterior": metrics.adjusted_rand_index(items.numpy(), found["posterior"].numpy()),
         "foreground_ari/windows": metrics.adjusted_rand_index(items.numpy(), windows),
     }
     if num_types is not None:

@@ -219,10 +219,32 @@ class PixelMixture(TorchDistribution):
         Raises:
             ValueError: If images have another shape.
         """
-        _check_value(value, self.event_shape)
-        of_component = (value - self.loc).square().sum(-3) * (-0.5 / self.scale**2)
-        pixels = (self.log_masks + of_component).logsumexp(-3)
+        pixels = self._weighted(value).logsumexp(-3)
         return pixels.sum((-2, -1)) - _constant(self.scale, self.event_shape.numel())
+
+    def posterior(self, value: torch.Tensor) -> torch.Tensor:
+        r"""Return how probable each component is in each pixel of an image that has been seen.
+
+        $$p(k_i = k \mid x) = \frac{m_{ki} \prod_c \mathcal N(x_{ci}; \mathrm{loc}_{kci}, \mathrm{scale}^2)}
+        {\sum_j m_{ji} \prod_c \mathcal N(x_{ci}; \mathrm{loc}_{jci}, \mathrm{scale}^2)}$$
+
+        `masks` is the same before the image is seen. Where components draw a pixel alike, the two are equal.
+
+        Args:
+            value: Images of shape (..., 1, C, H, W).
+
+        Returns:
+            Probabilities of shape (..., K, H, W), which sum to 1 over K.
+
+        Raises:
+            ValueError: If images have another shape.
+        """
+        return self._weighted(value).softmax(-3)
+
+    def _weighted(self, value: torch.Tensor) -> torch.Tensor:
+        """Log of mask times density of each component in each pixel, up to a constant, (..., K, H, W)."""
+        _check_value(value, self.event_shape)
+        return self.log_masks + (value - self.loc).square().sum(-3) * (-0.5 / self.scale**2)
 
 
 def _check_shapes(loc: torch.Tensor, logits: torch.Tensor) -> None:

@@ -39,6 +39,30 @@ def test_the_mixture_is_the_sum_over_all_assignments_of_pixels() -> None:
     torch.testing.assert_close(PixelMixture(loc, logits, 0.2).log_prob(x), total.log())
 
 
+def test_the_posterior_of_a_pixel_is_its_part_of_all_assignments() -> None:
+    loc, logits, x = parts(num=3, shape=(2, 2, 2), batch=())
+    masks = logits.exp() / logits.exp().sum(0)
+    places = [(i, j) for i in range(2) for j in range(2)]
+    expected, total = torch.zeros(3, 2, 2, dtype=torch.float64), 0.0
+    for owners in itertools.product(range(3), repeat=4):
+        density = 1.0
+        for (i, j), k in zip(places, owners):
+            density = density * masks[k, i, j] * log_normal(x[0, :, i, j], loc[k, :, i, j], 0.2).sum().exp()
+        total = total + density
+        for (i, j), k in zip(places, owners):
+            expected[k, i, j] += density
+    torch.testing.assert_close(PixelMixture(loc, logits, 0.2).posterior(x), expected / total)
+
+
+def test_the_posterior_is_the_masks_where_components_draw_alike() -> None:
+    loc, logits, x = parts()
+    pixels = PixelMixture(loc[:, :1].expand_as(loc), logits, 0.2)
+    torch.testing.assert_close(pixels.posterior(x), pixels.masks)
+    assert pixels.posterior(torch.stack([x, x])).shape == (2, *logits.shape)
+    with pytest.raises(ValueError, match=r"images must have shape"):
+        pixels.posterior(x[:, :, :1])
+
+
 def test_the_weighted_normal_is_the_mean_over_all_assignments_of_pixels() -> None:
     loc, logits, x = parts(num=3, shape=(2, 2, 2), batch=())
     masks = logits.exp() / logits.exp().sum(0)
