@@ -18,6 +18,7 @@ from pyrodis.cli.reporting import say
 from pyrodis.cli.scoring import label_free_scores, write_scores
 from pyrodis.infer.card import write_card
 from pyrodis.infer.history import History
+from pyrodis.infer.processes import num_processes
 from pyrodis.infer.run_directory import read_config
 from pyrodis.infer.training import fit
 from pyrodis.ops import keep_freed_memory
@@ -68,11 +69,16 @@ def fit_folder(options: FitOptions) -> None:
     Raises:
         FileExistsError: If the output directory holds a run.
         FileNotFoundError: If there is no such folder, or no clip in it.
-        ValueError: If no clip can be read, or an option is out of range.
+        ValueError: If no clip can be read, an option is out of range, or torchrun started several processes.
 
     Example:
         >>> fit_folder(FitOptions(Path("videos"), Path("runs/videos"), "default", cut))  # doctest: +SKIP
     """
+    if (number := num_processes()) > 1:
+        raise ValueError(
+            f"pyrodis fit trains on one process, and torchrun started {number}; on several devices train with "
+            "pyrodis.fit in a script of your own, which writes its scores on the first process"
+        )
     keep_freed_memory()
     recipe = recipe_for(options.preset, options.content)
     _check_output(options)

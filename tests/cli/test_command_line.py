@@ -237,6 +237,16 @@ def test_one_clip_is_trained_on_whole(tmp_path: Path, capsys: pytest.CaptureFixt
     assert ("figures/swap.gif and more are in" in capsys.readouterr().out) == made
 
 
+def test_several_processes_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "2", "RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    assert main(["fit", str(tmp_path), "--output", str(tmp_path / "run")]) == 1
+    assert "pyrodis fit trains on one process, and torchrun started 2" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_ctrl_c_saves_and_ends_with_130(tmp_path: Path) -> None:
     videos = tmp_path / "videos"
     videos.mkdir()
