@@ -76,6 +76,7 @@ CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "blur": ("where from blurred frames", ("--where-view", "blur")),
     "down": ("where from frames of a sixteenth of the pixels", ("--where-view", "down")),
     "same-clip": ("a discriminator that recognizes clips by where", ("--same-clip", "100")),
+    "blind-parts": ("what of whole frames, blind to place", ("--what-encoder", "blind")),
     "blind": (
         "the cure as it was: what of whole frames, blind to place, their mean, patches all drawn from it",
         PLACED,
