@@ -176,16 +176,24 @@ def figure_of(name: str, suffix: str = ".png") -> Path:
     return FIGURES / f"what_where-{name}{suffix}"
 
 
-def keep_figures(row: str, output: Path) -> None:
-    """Keep the figures of a first seed: the swap, or the curves of an overfitting row; the cure's film too.
+def parts_of(name: str) -> list[str]:
+    """What is drawn of an experiment besides the swap: of the report's losses what the report draws."""
+    return [f"{name}-{part}" for part in ("training", "reconstructions", "ablation")] if name in REPORT else []
 
-    Of the report's losses also what the report draws: curves and reconstructions by lambda, and frames without a code.
+
+def keep_figures(row: str, output: Path) -> bool:
+    """Keep the figures of the first seed that has them all: the swap, or the curves of an overfitting row.
+
+    Of the report's losses also curves and reconstructions by lambda, and frames without a code; of the cure the film.
+
+    Returns:
+        Whether the figures are kept.
     """
     from PIL import Image
 
     name, _, seed = row.rpartition("-seed")
-    if seed != "0":
-        return
+    if seed != "0" and all(figure_of(kept).exists() for kept in (name, *parts_of(name))):
+        return False
     last = output / EXPERIMENTS[name].runs[-1] / "figures"
     shown = {name: output / "figures" / "overfitting.png" if name in OVERFITTING else last / "swap.png"}
     if name in REPORT:
@@ -199,6 +207,7 @@ def keep_figures(row: str, output: Path) -> None:
                 figure.convert("RGB").quantize(64).save(figure_of(kept), optimize=True)
     if name in CURES and (last / "swap.gif").exists():
         shutil.copyfile(last / "swap.gif", figure_of(name, ".gif"))
+    return True
 
 
 def finish(row: str) -> None:
@@ -223,7 +232,7 @@ def finish(row: str) -> None:
     if name in OVERFITTING:
         (run,) = EXPERIMENTS[name].runs
         result["history"] = columns_of(output / run, "epoch", "train_total", "validation_total")
-    keep_figures(row, output)
+    result["figures"] = keep_figures(row, output)
     path_of(row).write_text(json.dumps(result, indent=1) + "\n")
 
 
@@ -418,10 +427,11 @@ def figure_list(names: Sequence[str]) -> str:
     """The kept figures of some experiments, each under its words."""
     found = []
     for name in names:
-        parts = ("-training", "-reconstructions", "-ablation") if name in REPORT else ()
-        kept = (figure_of(name), *(figure_of(name + part) for part in parts), figure_of(name, ".gif"))
+        kept = (figure_of(name), *map(figure_of, parts_of(name)), figure_of(name, ".gif"))
         shown = [path for path in kept if path.exists()]
-        words, command = EXPERIMENTS[name].words.replace("*", ""), " ".join(["python", *ROWS[f"{name}-seed0"]])
+        drawn = [result["command"] for result in stored(name) if result.get("figures")]
+        command = drawn[-1] if drawn else " ".join(["python", *ROWS[f"{name}-seed0"]])
+        words = EXPERIMENTS[name].words.replace("*", "")
         images = "\n".join(f"![{words}](../_static/{path.name})" for path in shown)
         found += [f"{images}\n\n*{words}: `{command}`*"] if shown else []
     absent = [name for name in names if not figure_of(name).exists()]
@@ -433,8 +443,10 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "what-where-report": lambda: table([*REPORT, *LONGEST, *CURES], SWAP_SCORES),
     "what-where-uses": lambda: table([*REPORT, *LONGEST, *CURES], USE_SCORES),
     "what-where-variants": lambda: table([*VARIANTS], SWAP_SCORES),
+    "what-where-variant-figures": lambda: figure_list(list(VARIANTS)),
     "what-where-figures": lambda: figure_list([*REPORT, *CURES]),
     "what-where-ablation": lambda: table([*CURES, *ABLATION], SWAP_SCORES),
+    "what-where-ablation-figures": lambda: figure_list(list(ABLATION)),
     "what-where-overfitting": lambda: table(list(OVERFITTING), OVERFIT_SCORES),
     "what-where-overfitting-figures": lambda: figure_list(list(OVERFITTING)),
 }
