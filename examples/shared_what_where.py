@@ -130,7 +130,7 @@ def gap_curves(history: History, weights: Mapping[str, float]) -> dict[str, np.n
 
 
 def overfit_scores(history: History, sums: Mapping[str, Mapping[str, float]]) -> dict[str, Score]:
-    """By how much validation exceeds training at the end, and how much either grew after its minimum.
+    """Validation at the end, by how much it exceeds training, and how much either grew after its minimum.
 
     Of every named sum of terms, such as the objective, and of the loss of agreement by itself. The minimum of the
     difference is that over the last half of the epochs: in the first ones the mean loss is far above that of their end.
@@ -139,7 +139,11 @@ def overfit_scores(history: History, sums: Mapping[str, Mapping[str, float]]) ->
     for name, weights in sums.items():
         curves = gap_curves(history, weights)
         gap, validation = curves["gap"], curves["validation"]
-        numbers = {"gap": gap[-1], "lowest_validation_epoch": 1 + int(validation.argmin())}
+        numbers = {
+            "validation": validation[-1],
+            "gap": gap[-1],
+            "lowest_validation_epoch": 1 + int(validation.argmin()),
+        }
         numbers["gap_growth_in_last_half"] = gap[-1] - gap[num // 2 :].min()
         numbers["validation_growth"] = validation[-1] - validation.min()
         scores |= {f"overfit/{name}/{key}": circle.number(value, num, 0.0) for key, value in numbers.items()}

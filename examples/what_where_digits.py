@@ -71,6 +71,8 @@ SHARED: dict[str, Any] = {
     "report_what_dim": 64,
     "report_where_dim": 16,
     "report_affine": True,
+    "report_where_view": "none",
+    "report_combine": "concatenate",
     "report_batch_size": 64,
     "report_optimizer": "adam",
     "report_learning_rate": 3e-3,
@@ -145,6 +147,8 @@ SMOKE |= {"what_widths": (2, 2), "channels": 2, "report_batch_size": 8, "test_fr
 SMOKE |= {"judge_frames": 64, "lambdas": (10.0,), "report_train": 24, "report_steps": 6, "num_train": 16}
 SMOKE |= {"num_steps": 4, "feature_dim": 4, "report_what_dim": 4, "report_where_dim": 2, "what_dim": 4}
 
+WHERE_VIEWS = ("none", "blur", "down")
+COMBINATIONS = ("concatenate", "add")
 READERS: dict[str, Any] = {"mean": MeanFrames, "product": ProductFrames, "one": OneFrame, "other": OtherFrame}
 
 
@@ -204,6 +208,8 @@ def add_report_options(option: Any, preset: dict[str, Any]) -> None:
         action=argparse.BooleanOptionalAction,
         help="whether the normalization of codes learns a scale, by which they can shrink (default: yes)",
     )
+    option("--report-where-view", choices=WHERE_VIEWS, help="as --where-view, of its where (default: none)")
+    option("--report-combine", choices=COMBINATIONS, help="as --combine, of its codes (default: concatenate)")
     option("--report-batch-size", type=int, help=f"clips a step (default: {preset['report_batch_size']})")
     rate = preset["report_learning_rate"]
     option(
@@ -262,11 +268,11 @@ def add_cure_options(option: Any, preset: dict[str, Any]) -> None:
         help="finder: looks in a frame for what there is, so that what decides whose place is whose; conv: sees the "
         "frame alone (default: conv)",
     )
-    option("--where-view", choices=("none", "blur", "down"), help="without detail, or of fewer pixels (default: none)")
+    option("--where-view", choices=WHERE_VIEWS, help="without detail, or of fewer pixels (default: none)")
     option("--blur", type=float, help=f"deviation of the blur in pixels (default: {preset['blur']})")
     option("--factor", type=int, help=f"side of a block that becomes one pixel (default: {preset['factor']})")
     option("--reader", choices=READERS, help="how frames speak for what (default: product)")
-    option("--combine", choices=("concatenate", "add"), help="add: codes of one size, summed (default: concatenate)")
+    option("--combine", choices=COMBINATIONS, help="add: codes of one size, summed (default: concatenate)")
     option("--feature-dim", type=int, help=f"features of the encoders (default: {preset['feature_dim']})")
     option(
         "--channels", type=int, help=f"of encoder of where and decoder at their largest (default: {preset['channels']})"
@@ -334,16 +340,35 @@ def check_options(options: argparse.Namespace) -> None:
                     f"Barlow Twins needs two clips in every batch, got {num} of {name} in batches of {size}, which "
                     "leave one alone; take another --report-batch-size or number"
                 )
+    if options.losses:
+        check_report(options)
     if options.cure:
         check_cure(options)
 
 
-def check_cure(options: argparse.Namespace) -> None:
+def check_divides(options: argparse.Namespace, *names: str) -> None:
+    """Refuse blocks that do not fill a frame."""
     height = ww.FRAME[1]
-    for name in ("what_factor", *(["factor"] if options.where_view == "down" else [])):
+    for name in names:
         value = getattr(options, name)
         if height % value:
             raise ValueError(f"--{name.replace('_', '-')} must divide {height}, the height of a frame, got {value}")
+
+
+def check_report(options: argparse.Namespace) -> None:
+    if options.report_where_view == "down":
+        check_divides(options, "factor")
+    if options.report_combine == "add" and options.report_what_dim != options.report_where_dim:
+        raise ValueError(
+            f"--report-combine add sums codes of one size, got --report-what-dim {options.report_what_dim} and "
+            f"--report-where-dim {options.report_where_dim}; give both the same"
+        )
+    with torch.random.fork_rng(devices=[]):
+        make_report(options)
+
+
+def check_cure(options: argparse.Namespace) -> None:
+    check_divides(options, "what_factor", *(["factor"] if options.where_view == "down" else []))
     if options.decoder in ("parts", "placed") and options.combine == "add":
         raise ValueError("--combine add leaves no what apart from where to place; take --decoder upsample beside it")
     if not 0 <= options.what_frames <= options.num_frames:
@@ -409,22 +434,31 @@ def make_report(options: argparse.Namespace) -> tuple[WhatWhereVAE, DeltaWhatWhe
     """Model and guide of the report, of the same initial weights for both losses and all lambdas."""
     torch.manual_seed(options.seed)
     what_dim, where_dim, widths = options.report_what_dim, options.report_where_dim, tuple(options.widths)
-    decoder = UpsampleDecoder(what_dim + where_dim, ww.FRAME, widths[::-1], output_bias=options.output_bias)
-    model = WhatWhereVAE(decoder, NormalPixels(REPORT_SCALE), what_dim, where_dim, 2, what_per_frame=True)
-    encoders = [PooledEncoder(ww.FRAME, widths) for _ in range(2)]
-    guide = DeltaWhatWhereGuide(*encoders, what_dim, where_dim, what_reader=EveryFrame(), affine=options.report_affine)
-    return model, guide
+    added = options.report_combine == "add"
+    code_dim = what_dim if added else what_dim + where_dim
+    decoder = UpsampleDecoder(code_dim, ww.FRAME, widths[::-1], output_bias=options.output_bias)
+    combine = AddCodes() if added else ConcatenateCodes()
+    model = WhatWhereVAE(decoder, NormalPixels(REPORT_SCALE), what_dim, where_dim, 2, True, combine)
+    view, size = make_where_view(options, options.report_where_view)
+    encoders = PooledEncoder(ww.FRAME, widths), PooledEncoder(size, widths)
+    kept = {"where_view": view, "what_reader": EveryFrame(), "affine": options.report_affine}
+    return model, DeltaWhatWhereGuide(*encoders, what_dim, where_dim, **kept)
+
+
+def make_where_view(options: argparse.Namespace, name: str) -> tuple[nn.Module | None, tuple[int, int, int]]:
+    """A view of where, and the size of the frames that it shows."""
+    channels, height, width = ww.FRAME
+    if name == "blur":
+        return GaussianBlur(options.blur), ww.FRAME
+    if name == "down":
+        small = (channels, height // options.factor, width // options.factor)
+        return Downsample(options.factor, restore=False), small
+    return None, ww.FRAME
 
 
 def make_where(options: argparse.Namespace) -> tuple[nn.Module | None, nn.Module]:
     """The view of where, and the encoder of what it shows."""
-    (channels, height, width), view = ww.FRAME, None
-    if options.where_view == "blur":
-        view = GaussianBlur(options.blur)
-    elif options.where_view == "down":
-        height, width = height // options.factor, width // options.factor
-        view = Downsample(options.factor, restore=False)
-    size = (channels, height, width)
+    view, size = make_where_view(options, options.where_view)
     if options.where_encoder == "conv":
         return view, ConvEncoder(size, options.feature_dim, options.channels)
     widths = (options.channels, 2 * options.channels)[: 1 if options.where_view == "down" else 2]

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pyro
 import pytest
 import torch
 
@@ -96,6 +97,26 @@ def test_sgd_takes_the_steps_of_the_loss_of_the_report(example: ModuleType) -> N
     assert (after - before + 0.5 * gradient).norm() < 0.05 * 0.5 * gradient.norm()  # float32, in another order
 
 
+@pytest.mark.parametrize("view", ["none", "blur", "down"])
+@pytest.mark.parametrize("combine", ["concatenate", "add"])
+def test_what_the_report_proposes_is_an_option_of_its_model(example: ModuleType, view: str, combine: str) -> None:
+    sizes = ("--report-where-dim", "4") if combine == "add" else ()
+    options = parse(example, "--report-where-view", view, "--report-combine", combine, *sizes)
+    model, guide = (program.eval() for program in example.make_pair(options, example.Setting("barlow", 1.0)))
+    x = torch.rand(3, 2, 1, 64, 64)
+    output = guide(x)
+    what, where = output["what"], output["where"]
+    code = what + where if combine == "add" else torch.cat([what, where], -1)
+    with pyro.poutine.condition(data={"what": what, "where": where}):
+        drawn = model(batch_size=3)["reconstruction"]
+    torch.testing.assert_close(drawn, model.decoder(code).sigmoid())
+    checkers = x.clone()
+    checkers[..., ::2] += torch.tensor([1.0, -1.0]).repeat(16)  # no block of 4 x 4 pixels has another mean
+    moved = (guide(checkers)["where"] - where).abs().max()
+    assert moved < 1e-4 if view == "down" else moved > 1e-4
+    assert type(guide.where_view).__name__ == {"none": "NoneType", "blur": "GaussianBlur", "down": "Downsample"}[view]
+
+
 def test_runs_of_the_sweep(example: ModuleType) -> None:
     def names(*arguments: str) -> list[str]:
         return [setting.name for setting in example.make_settings(parse(example, *arguments))]
@@ -177,6 +198,8 @@ def test_adding_codes_needs_one_size(example: ModuleType) -> None:
         (("--report-train", "25"), "got 25 of --report-train in batches of 8, which leave one alone"),
         (("--num-frames", "0"), "--num-frames must be at least 1, got 0"),
         (("--where-view", "down", "--factor", "3"), "--factor must divide 64, the height of a frame, got 3"),
+        (("--report-where-view", "down", "--factor", "3"), "--factor must divide 64, the height of a frame, got 3"),
+        (("--report-combine", "add"), "sums codes of one size, got --report-what-dim 4 and --report-where-dim 2"),
         (("--what-factor", "3"), "--what-factor must divide 64, the height of a frame, got 3"),
         (("--combine", "add"), "--combine add leaves no what apart from where to place; take --decoder upsample"),
         (("--what-frames", "5"), "--what-frames must be at most --num-frames 4, got 5; 0 is all"),
@@ -248,6 +271,7 @@ def test_overfitting_is_growth_after_the_minimum(example: ModuleType) -> None:
     scores = example.ww.overfit_scores(History(rows, "all steps", 3), {"loss": {"nll": 1.0}})
     found = {name.removeprefix("overfit/loss/"): score.value for name, score in scores.items()}
     assert found == {
+        "validation": 3.5,
         "gap": 2.5,
         "lowest_validation_epoch": 3,
         "gap_growth_in_last_half": 1.5,
@@ -374,6 +398,14 @@ def test_the_last_lines_of_a_table_are_chance_and_the_judge(
     assert judge[columns.index("swapped/identity")] == judge[columns.index("reconstruction/identity")] == "0.950"
     assert judge[columns.index("swapped/centroid_error")] == "1.200"
     assert "cure, seed 1, was trained by `python old.py` at commit 1234567" in text
+    assert "held out frames, not clips, and so may have learned clips by heart: cure; their" in text
+    result["scores"]["cure/where/identity/linear"]["chance"] = 0.03
+    result["probes"] = results.PROBES
+    results.path_of("cure-seed2").write_text(json.dumps(result), encoding="utf8")
+    text = results.table([*results.CURES], results.SWAP_SCORES)
+    assert "| 0.018 to 0.030 |" in next(line for line in text.splitlines() if "*chance*" in line)
+    results.path_of("cure-seed1").unlink()
+    assert "learned clips by heart" not in results.table([*results.CURES], results.SWAP_SCORES)
 
 
 def test_a_row_is_stored_with_its_figures(results: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -402,6 +434,8 @@ def test_a_row_is_stored_with_its_figures(results: ModuleType, tmp_path: Path, m
         assert found["training_minutes"] == {"cure": 1.5}
         assert found["command"].endswith(f"--seed {row[-1]}")
         assert ("history" in found) == row.startswith("overfit")
+        assert found["figures"] == (row != "cure-seed1"), "the first seed has them already"
+        assert found["probes"] == results.PROBES
     assert found["history"] == {"epoch": [1, 2], "train_total": [3, 2], "validation_total": [4, 5]}
     kept = {path.name for path in tmp_path.iterdir() if path.suffix in {".png", ".gif"}}
     assert kept == {"what_where-cure.png", "what_where-cure.gif", "what_where-overfit-cure.png"}
