@@ -466,15 +466,23 @@ def averaged_table() -> str:
     return "\n".join(lines) + (f"\n\nNot finished: {'; '.join(missing)}." if missing else "")
 
 
+def seconds_an_epoch(result: dict[str, Any], name: str) -> float:
+    """Steps of an epoch times the time of one, of all guides in one run of the benchmark, on the same quiet machine."""
+    steps = -(-result["config"]["data"]["train"]["num_items"] // result["config"]["training"]["batch_size"])
+    timed = json.loads((HERE / "guides.json").read_text(encoding="utf8"))["groups"]["guide and prior"][name]
+    return float(steps * timed["median_milliseconds"] / 1000)
+
+
 def guide_rows() -> str:
     """A line for every guide and prior."""
-    lines = [f"| guide | prior | seeds | {COMPACT} | IWAE |", "| --- | --- |" + " ---: |" * 12]
+    lines = [f"| guide | prior | seeds | {COMPACT} | IWAE | seconds an epoch |", "| --- | --- |" + " ---: |" * 13]
     missing = []
     for guide, prior in GUIDES:
         name = "default" if (guide, prior) == ("full", "lstm") else f"{guide}-{prior}"
         results = stored(name)
         if results:
             cells = [*compact_cells(results), f"{mean(results, 'iwae'):.0f}"]
+            cells.append(f"{seconds_an_epoch(results[0], f'{guide}, {prior}'):.0f}")
             lines.append(f"| {guide} | {prior} | {len(results)} | " + " | ".join(cells) + " |")
         if len(results) < len(guide_seeds(guide)):
             missing.append(f"{guide}, {prior}: {len(guide_seeds(guide)) - len(results)}")

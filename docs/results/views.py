@@ -70,6 +70,10 @@ ROWS: dict[str, tuple[str, nn.Module]] = {
         "`SubsetFrames(2)`, then `PatchShuffle(8)`",
         nn.Sequential(SubsetFrames(2), PatchShuffle(8)),
     ),
+    "subset2-patch2": (
+        "`SubsetFrames(2)`, then `PatchShuffle(2)`",
+        nn.Sequential(SubsetFrames(2), PatchShuffle(2)),
+    ),
     "gray": ("`RandomGray()`", RandomGray()),
     "tones": ("`RandomTones()`", RandomTones()),
     "tones-down2": ("`RandomTones()`, then `Downsample(2)`", nn.Sequential(RandomTones(), Downsample(2))),
