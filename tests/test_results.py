@@ -310,3 +310,25 @@ def test_the_machine_says_how_many_threads_a_row_had(monkeypatch: pytest.MonkeyP
     assert shared.machine().startswith("8 cores (3 used), ")
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     assert shared.machine().startswith("8 cores, ")
+
+
+def test_lengths_are_of_whole_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = load_script("lengths")
+    text = lengths.PAGES[0].read_text(encoding="utf8")
+    assert sys.modules["shared_results"].write_blocks(text, lengths.BLOCKS) == text, (
+        "run python docs/results/lengths.py --table-only --write"
+    )
+    for (script, *_), _limit in lengths.ROWS.values():
+        assert (ROOT / script).is_file()
+    ran: list[dict[str, str]] = []
+    monkeypatch.setattr(lengths, "HERE", tmp_path)
+    monkeypatch.setattr(lengths, "busy_cores", lambda: 0.124)
+    monkeypatch.setattr(lengths, "commit", lambda: "1234567")
+    monkeypatch.setattr(lengths.subprocess, "run", lambda command, env, **_: ran.append(env))
+    clock = iter([0.0, 16.04 * 60])
+    monkeypatch.setattr(lengths.time, "monotonic", lambda: next(clock))
+    lengths.finish("what_where_digits")
+    assert not Path(ran[0]["PYRODIS_CACHE"]).exists(), "a judge is trained anew"
+    table = lengths.length_table()
+    assert "| `python examples/what_where_digits.py --data mnist` | 16.0, **missed** | 15 | 0.12 |" in table
+    assert "Not timed yet: dsvae_sprites," in table
