@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import shared_results
-from shared_results import commit, machine
+from shared_results import commit, interval, machine
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -239,7 +239,7 @@ def mean(results: list[dict[str, Any]], score: str) -> float:
 
 
 def exchange_table(results: list[dict[str, Any]]) -> str:
-    """The two-sided table in per cent, means over seeds; in brackets what the entry should be where it is not 100."""
+    """The two-sided table in per cent, means over seeds with intervals; in brackets what should be where not 100."""
     lines = ["| decoded from | action | " + " | ".join(FACTORS[1:]) + " |", "| --- |" + " ---: |" * len(FACTORS)]
     for row in TABLE:
         cells = []
@@ -247,7 +247,7 @@ def exchange_table(results: list[dict[str, Any]]) -> str:
             name = f"{row}/{factor}"
             drawn = row == ("dynamic_sampled" if factor == "action" else "static_sampled")
             chance = f" [{100 * results[0]['scores'][name]['chance']:.1f}]" if drawn else ""
-            cells.append(f"{100 * mean(results, name):.1f}{chance}")
+            cells.append(interval([100 * result["scores"][name]["value"] for result in results], 1) + chance)
         lines.append(f"| {WORDS[row]} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
