@@ -269,8 +269,8 @@ def add_cure_options(option: Any, preset: dict[str, Any]) -> None:
         "frame alone (default: conv)",
     )
     option("--where-view", choices=WHERE_VIEWS, help="without detail, or of fewer pixels (default: none)")
-    option("--blur", type=float, help=f"deviation of the blur in pixels (default: {preset['blur']})")
-    option("--factor", type=int, help=f"side of a block that becomes one pixel (default: {preset['factor']})")
+    option("--blur", type=float, help=f"deviation of either blur in pixels (default: {preset['blur']})")
+    option("--factor", type=int, help=f"side of a block that becomes one pixel in either (default: {preset['factor']})")
     option("--reader", choices=READERS, help="how frames speak for what (default: product)")
     option("--combine", choices=COMBINATIONS, help="add: codes of one size, summed (default: concatenate)")
     option("--feature-dim", type=int, help=f"features of the encoders (default: {preset['feature_dim']})")

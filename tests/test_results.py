@@ -6,7 +6,7 @@ import importlib.util
 import json
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
@@ -320,15 +320,25 @@ def test_lengths_are_of_whole_commands(tmp_path: Path, monkeypatch: pytest.Monke
     )
     for (script, *_), _limit in lengths.ROWS.values():
         assert (ROOT / script).is_file()
-    ran: list[dict[str, str]] = []
+    caches: list[str] = []
+
+    def run(command: list[str], env: dict[str, str], **_: object) -> None:
+        assert Path(command[-1]).parent.is_dir()
+        assert not Path(env["PYRODIS_CACHE"]).exists(), "a judge is trained anew"
+        caches.append(env["PYRODIS_CACHE"])
+
     monkeypatch.setattr(lengths, "HERE", tmp_path)
     monkeypatch.setattr(lengths, "busy_cores", lambda: 0.124)
     monkeypatch.setattr(lengths, "commit", lambda: "1234567")
-    monkeypatch.setattr(lengths.subprocess, "run", lambda command, env, **_: ran.append(env))
-    clock = iter([0.0, 16.04 * 60])
-    monkeypatch.setattr(lengths.time, "monotonic", lambda: next(clock))
+    clock = iter([0.0, 15.04 * 60])
+    monkeypatch.setattr(lengths, "subprocess", SimpleNamespace(run=run))
+    monkeypatch.setattr(lengths, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.delenv("PYRODIS_DATA", raising=False)
+    with pytest.raises(SystemExit, match="set PYRODIS_DATA to the folder"):
+        lengths.finish("what_where_digits")
+    monkeypatch.setenv("PYRODIS_DATA", str(tmp_path))
     lengths.finish("what_where_digits")
-    assert not Path(ran[0]["PYRODIS_CACHE"]).exists(), "a judge is trained anew"
+    assert len(caches) == 1
     table = lengths.length_table()
-    assert "| `python examples/what_where_digits.py --data mnist` | 16.0, **missed** | 15 | 0.12 |" in table
+    assert "| `python examples/what_where_digits.py --data mnist` | 15.0, **missed** | 15 | 0.12 |" in table
     assert "Not timed yet: dsvae_sprites," in table

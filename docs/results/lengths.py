@@ -4,9 +4,10 @@
 
 Each row runs the command as a user would, with all threads, in a directory of its own that is removed afterwards, and
 notes the minutes on the clock: imports, data, training, scores and figures. The cache is empty, so that a judge is
-trained as in a user's first run; data are those that the example finds. What else the machine does slows it, so the row
-notes how many cores were busy before it began; run it on a quiet one. A row that was cut is run again from the start.
---write puts the table between the markers <!-- results:lengths --> and <!-- /results --> of docs/concepts/cost.md.
+trained as in a user's first run; data are those that the example finds in PYRODIS_DATA. What else the machine does
+slows it, so the row notes how many cores were busy before it began; run it on a quiet one. A row that was cut is run
+again from the start. --write puts the table between the markers <!-- results:lengths --> and <!-- /results --> of
+docs/concepts/cost.md.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ def busy_cores() -> float:
 
 def finish(row: str) -> None:
     """Run the command of a row, and store how long it took."""
+    if not os.environ.get("PYRODIS_DATA"):
+        raise SystemExit("set PYRODIS_DATA to the folder with Sprites and MNIST, so that no download is timed")
     (command, _), busy = ROWS[row], busy_cores()
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {"PYRODIS_CACHE": f"{folder}/cache"}
@@ -61,7 +64,7 @@ def finish(row: str) -> None:
         "commit": commit(),
         "machine": machine(),
         "busy_cores": round(busy, 2),
-        "minutes": round(minutes, 1),
+        "minutes": minutes,
     }
     path_of(row).write_text(json.dumps(result, indent=1) + "\n", encoding="utf8")
 
@@ -69,7 +72,7 @@ def finish(row: str) -> None:
 def length_table() -> str:
     """A line for every example that has been timed."""
     lines = [
-        line("command", "minutes on the clock", "to take at most", "cores busy before", "machine"),
+        line("command", "minutes on the clock", "to take at most, on two cores", "cores busy before", "machine"),
         "| --- | ---: | ---: | ---: | --- |",
     ]
     missing = []
@@ -79,7 +82,7 @@ def length_table() -> str:
             continue
         result = json.loads(path_of(row).read_text(encoding="utf8"))
         missed = ", **missed**" if limit is not None and result["minutes"] > limit else ""
-        found = (f"{result['minutes']}{missed}", limit or "", result["busy_cores"], result["machine"])
+        found = (f"{result['minutes']:.1f}{missed}", limit or "", result["busy_cores"], result["machine"])
         lines.append(line(f"`{result['command']}`", *found))
     return "\n".join(lines) + (f"\n\nNot timed yet: {', '.join(missing)}." if missing else "")
 

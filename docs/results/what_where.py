@@ -110,7 +110,7 @@ VARIANTS = {
     ),
     **{
         f"{loss}-paper": Experiment(
-            f"{words}, widths, rate and biases of `--preset paper`, 10 epochs",
+            f"{words}, `--preset paper` in bfloat16, 10 epochs",
             (*report(loss, "0.001", HIGHEST), *PAPER),
             (f"{loss}-0.001", f"{loss}-{HIGHEST}"),
             range(1),
@@ -212,24 +212,32 @@ def figure_of(name: str, suffix: str = ".png") -> Path:
     return FIGURES / f"what_where-{name}{suffix}"
 
 
-def parts_of(name: str) -> list[str]:
-    """What is drawn of an experiment besides the swap: of the report's losses what the report draws."""
-    kinds = ("training", "reconstructions", "ablation-least", "ablation")  # the former of the least lambda
-    return [f"{name}-{kind}" for kind in kinds] if name in REPORT else []
+def drawn_of(name: str) -> dict[str, str]:
+    """Names of the figures of an experiment to what each shows: of the report's losses what the report draws, too."""
+    if name in OVERFITTING:
+        return {name: "training and validation"}
+    *_, last = EXPERIMENTS[name].runs
+    found = {name: "the swap" + (f", lambda {last.rpartition('-')[2]}" if len(EXPERIMENTS[name].runs) > 1 else "")}
+    if name in REPORT:
+        found |= {
+            f"{name}-training": "the losses by epoch, a line for every lambda",
+            f"{name}-reconstructions": "reconstructions by lambda",
+            f"{name}-ablation-least": f"without a code, lambda {LAMBDAS[0]}",
+            f"{name}-ablation": f"without a code, lambda {HIGHEST}",
+        }
+    return found
 
 
 def keep_figures(row: str, output: Path) -> bool:
-    """Keep the figures of the first seed that has them all: the swap, or the curves of an overfitting row.
-
-    Of the report's losses also curves and reconstructions by lambda, and frames without a code; of the cure the film.
+    """Keep the figures of the first seed, or of the first that has them all; of the cure the film as well.
 
     Returns:
-        Whether the figures are kept.
+        Whether all of them are kept, and are of this row.
     """
     from PIL import Image
 
     name, _, seed = row.rpartition("-seed")
-    if seed != "0" and all(figure_of(kept).exists() for kept in (name, *parts_of(name))):
+    if seed != "0" and all(figure_of(kept).exists() for kept in drawn_of(name)):
         return False
     last = output / EXPERIMENTS[name].runs[-1] / "figures"
     shown = {name: output / "figures" / "overfitting.png" if name in OVERFITTING else last / "swap.png"}
@@ -245,7 +253,7 @@ def keep_figures(row: str, output: Path) -> bool:
                 figure.convert("RGB").quantize(64).save(figure_of(kept), optimize=True)
     if name in CURES and (last / "swap.gif").exists():
         shutil.copyfile(last / "swap.gif", figure_of(name, ".gif"))
-    return True
+    return all(path.exists() for path in shown.values())
 
 
 def finish(row: str) -> None:
@@ -316,7 +324,7 @@ def digits_of(score: str) -> int:
     if score.endswith("epoch") or score.startswith("active"):
         return 0
     if score.startswith("overfit"):
-        return 5
+        return 3 if score.endswith("agreement/validation") else 5
     return 4 if score.startswith(("mse", "future")) else 1 if "fid" in score else 3
 
 
@@ -347,7 +355,8 @@ def table(names: Sequence[str], scores: dict[str, str]) -> str:
     for words, ends in (("*chance*", CHANCE), ("*the judge on real clips*", JUDGED)):
         found = [end_of(names, *ends[score]) if score in ends else "" for score in scores.values()]
         lines += [line(words, "", *found, "")] if any(found) else []
-    return "\n".join(lines) + missing(names) + other_probes(names) + other_commands(names)
+    probes = other_probes(names) if any(score.endswith("/network") for score in scores.values()) else ""
+    return "\n".join(lines) + missing(names) + probes + other_commands(names)
 
 
 def end_of(names: Sequence[str], score: str, field: str) -> str:
@@ -367,12 +376,13 @@ def end_of(names: Sequence[str], score: str, field: str) -> str:
 
 def other_probes(names: Sequence[str]) -> str:
     """A sentence on the rows whose codes were probed by networks that single frames told when to stop."""
-    found = [name for name in names if any(result.get("probes") != PROBES for result in stored(name))]
+    older = [name for name in names if any(result.get("probes") != PROBES for result in stored(name))]
+    found = [EXPERIMENTS[name].words.replace("*", "") for name in older]
     if not found:
         return ""
     return (
         "\n\nProbed by networks that held out frames, not clips, and so may have learned clips by heart: "
-        f"{', '.join(found)}; their columns *network* may be below what is there to be read."
+        f"{'; '.join(found)}. Their columns *network* may be below what is there to be read."
     )
 
 
@@ -419,7 +429,7 @@ SWAP_SCORES = {
     "what: position, network": "what/position/network",
     "error a pixel": "mse/reconstruction",
 }
-AGREEMENT = {"agreement of validation clips": "overfit/agreement/validation"}  # L_I or L_BT, without lambda
+AGREEMENT = {"L_I or L_BT of validation clips, as the row says": "overfit/agreement/validation"}
 USE_SCORES = {
     "active dimensions of what": "active_units/what",
     "of where": "active_units/where",
@@ -487,14 +497,17 @@ def figure_list(names: Sequence[str]) -> str:
     """The kept figures of some experiments, each under its words."""
     found = []
     for name in names:
-        kept = (figure_of(name), *map(figure_of, parts_of(name)), figure_of(name, ".gif"))
-        shown = [path for path in kept if path.exists()]
-        drawn = [result["command"] for result in stored(name) if result.get("figures")]
-        command = drawn[-1] if drawn else " ".join(["python", *ROWS[f"{name}-seed0"]])
-        words = EXPERIMENTS[name].words.replace("*", "")
-        images = "\n".join(f"![{words}](../_static/{path.name})" for path in shown)
-        found += [f"{images}\n\n*{words}: `{command}`*"] if shown else []
-    absent = [name for name in names if not figure_of(name).exists()]
+        shown = {figure_of(part): label for part, label in drawn_of(name).items()}
+        shown |= {figure_of(name, ".gif"): "the swap, as a film"} if name in CURES else {}
+        shown = {path: label for path, label in shown.items() if path.exists()}
+        drawn = [
+            result["command"] for result in stored(name) if result.get("figures")
+        ]  # the first seed draws over others
+        drawn += [result["command"] for result in stored(name)]
+        words, labels = EXPERIMENTS[name].words.replace("*", ""), "; ".join(shown.values())
+        images = "\n".join(f"![{words}: {label}](../_static/{path.name})" for path, label in shown.items())
+        found += [f"{images}\n\n*{words}, {labels}: `{drawn[0]}`*"] if shown and drawn else []
+    absent = [part for name in names for part in drawn_of(name) if not figure_of(part).exists()]
     return "\n\n".join([*found, f"Not drawn yet: {', '.join(absent)}."] if absent else found)
 
 

@@ -58,6 +58,10 @@ def test_the_posterior_is_the_masks_where_components_draw_alike() -> None:
     loc, logits, x = parts()
     pixels = PixelMixture(loc[:, :1].expand_as(loc), logits, 0.2)
     torch.testing.assert_close(pixels.posterior(x), pixels.masks)
+    wide = PixelMixture(loc, logits, 0.2).expand([5, 4])
+    torch.testing.assert_close(wide.posterior(x), PixelMixture(loc, logits, 0.2).posterior(x).expand(5, *logits.shape))
+    sharp = PixelMixture(loc.float(), 1e4 * logits.float(), 1e-3).posterior(x.float())
+    torch.testing.assert_close(sharp.sum(-3), torch.ones_like(sharp[..., 0, :, :]))
     assert pixels.posterior(torch.stack([x, x])).shape == (2, *logits.shape)
     with pytest.raises(ValueError, match=r"images must have shape"):
         pixels.posterior(x[:, :, :1])
