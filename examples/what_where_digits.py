@@ -596,17 +596,19 @@ def make_fit_settings(options: argparse.Namespace, setting: Setting, data: Any) 
 
 
 def objective(options: argparse.Namespace, setting: Setting) -> dict[str, dict[str, float]]:
-    """Weight of every term of the history in the loss, in units of the squared error of a pixel; of the agreement, too.
+    """Weight of every term of the history in the loss, in units of the squared error of a pixel; of its parts, too.
 
     The history has penalties with their weight, KLs without. A discriminator's is left out.
     """
     if setting.loss != CURE:
         unit = mixing_weight(1.0, ww.NUM_PIXELS, REPORT_SCALE)
         agreement = {setting.loss: 1 / (setting.mixing * unit)}
-        return {"loss": {"nll": 1 / unit, setting.loss: 1 / unit}, "agreement": agreement}
+        loss = {"nll": 1 / unit, setting.loss: 1 / unit}
+        return {"loss": loss, "reconstruction": {"nll": 1 / unit}, "agreement": agreement}
     unit = mixing_weight(1.0, options.num_frames * ww.NUM_PIXELS, options.scale)
     betas = kl_weights(options, setting)
-    return {"loss": {"nll": 1 / unit} | {f"kl_{site}": beta / unit for site, beta in betas.items()}}
+    loss = {"nll": 1 / unit} | {f"kl_{site}": beta / unit for site, beta in betas.items()}
+    return {"loss": loss, "reconstruction": {"nll": 1 / unit}}
 
 
 def train(options: argparse.Namespace, setting: Setting, source: ItemSource) -> tuple[WhatWhereVAE, Any, History]:

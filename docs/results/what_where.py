@@ -215,7 +215,7 @@ def figure_of(name: str, suffix: str = ".png") -> Path:
 def drawn_of(name: str) -> dict[str, str]:
     """Names of the figures of an experiment to what each shows: of the report's losses what the report draws, too."""
     if name in OVERFITTING:
-        return {name: "training and validation"}
+        return {name: "validation less training"}
     *_, last = EXPERIMENTS[name].runs
     found = {name: "the swap" + (f", lambda {last.rpartition('-')[2]}" if len(EXPERIMENTS[name].runs) > 1 else "")}
     if name in REPORT:
@@ -447,7 +447,8 @@ OVERFIT_SCORES = {
     "gap at the end: validation less training": "overfit/loss/gap",
     "how far the gap grew in the last half": "overfit/loss/gap_growth_in_last_half",
     "how far validation rose from its least value": "overfit/loss/validation_growth",
-    "how far validation of the agreement alone rose": "overfit/agreement/validation_growth",
+    "of the reconstruction alone": "overfit/reconstruction/validation_growth",
+    "of the agreement alone": "overfit/agreement/validation_growth",
     "epoch of least validation": "overfit/loss/lowest_validation_epoch",
 }
 
