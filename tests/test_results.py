@@ -235,7 +235,8 @@ def test_a_row_of_parallel_vaes_is_stored_with_its_figure_and_minutes(
 
     for name in ("HERE", "ROOT", "FIGURES"):
         monkeypatch.setattr(parallel, name, tmp_path)
-    monkeypatch.setattr(parallel, "commit", lambda: "1234567")
+    shared = sys.modules["shared_results"]
+    monkeypatch.setattr(shared, "commit", lambda: "1234567")
 
     def train(command: list[str], **_: object) -> None:
         run = Path(command[command.index("--output") + 1])
@@ -247,7 +248,7 @@ def test_a_row_of_parallel_vaes_is_stored_with_its_figure_and_minutes(
         for name, color in (("components", "red"), ("unseen", "blue")):
             Image.new("RGB", (4, 4), color).save(run / "figures" / f"{name}.png")
 
-    monkeypatch.setattr(parallel.subprocess, "run", train)
+    monkeypatch.setattr(shared, "subprocess", SimpleNamespace(run=train))
     for row in ("5-mnist-seed0", "5-mnist-seed1", "ladder-thesis-seed0"):
         parallel.finish(row)
         stored = json.loads(parallel.path_of(row).read_text(encoding="utf8"))
@@ -310,6 +311,44 @@ def test_the_machine_says_how_many_threads_a_row_had(monkeypatch: pytest.MonkeyP
     assert shared.machine().startswith("8 cores (3 used), ")
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     assert shared.machine().startswith("8 cores, ")
+
+
+def test_a_finished_run_is_scored_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "results"))
+    shared = importlib.import_module("shared_results")
+    run, commits = tmp_path / "runs" / "results-sgd-0.1-seed0", iter("aabbcc")
+    commands: list[list[str]] = []
+
+    def score(command: list[str], **_: object) -> None:
+        commands.append(command)
+        (run / "part").mkdir(parents=True, exist_ok=True)
+        for folder in (run / "part", run):
+            assert not (folder / "metrics.json").exists(), "what was scored before stands for a score"
+            (folder / "metrics.json").write_text("{}", encoding="utf8")
+
+    monkeypatch.setattr(shared, "commit", lambda: next(commits))
+    monkeypatch.setattr(shared, "subprocess", SimpleNamespace(run=score))
+    first, second = (shared.train(run, ["examples/it.py", "--seed", "0"], "--data-root", "here") for _ in range(2))
+    assert (first["trained_at"], first["scored_at"]) == ("a", "a")
+    assert (second["trained_at"], second["scored_at"]) == ("a", "b")
+    assert first["command"] == "python examples/it.py --seed 0"
+    assert commands[0][1:] == [
+        *("examples/it.py", "--seed", "0", "--data-root", "here"),
+        *("--output", str(run), "--resume"),
+    ]
+    assert [path.name for path in run.parent.glob("*.commit")] == ["results-sgd-0.1-seed0.commit"]
+
+
+def test_a_cut_sweep_keeps_what_it_has_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "results"))
+    shared = importlib.import_module("shared_results")
+    scored = tmp_path / "run" / "part" / "metrics.json"
+    scored.parent.mkdir(parents=True)
+    scored.write_text("{}", encoding="utf8")
+    monkeypatch.setattr(shared, "commit", lambda: "1234567")
+    monkeypatch.setattr(shared, "subprocess", SimpleNamespace(run=lambda *_, **__: None))
+    shared.train(tmp_path / "run", ["examples/it.py"])
+    assert scored.exists()
 
 
 def test_lengths_are_of_whole_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import json
 import math
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -424,7 +424,8 @@ def test_a_row_is_stored_with_its_figures(results: ModuleType, tmp_path: Path, m
 
     for name in ("HERE", "ROOT", "FIGURES"):
         monkeypatch.setattr(results, name, tmp_path)
-    monkeypatch.setattr(results, "commit", lambda: "1234567")
+    shared = sys.modules["shared_results"]
+    monkeypatch.setattr(shared, "commit", lambda: "1234567")
 
     def train(command: list[str], **_: object) -> None:
         output = Path(command[command.index("--output") + 1])
@@ -438,7 +439,7 @@ def test_a_row_is_stored_with_its_figures(results: ModuleType, tmp_path: Path, m
         (output / "cure" / "history.csv").write_text(table, encoding="utf8")
         (output / "metrics.json").write_text('{"cure/swapped/identity": {"value": 1.0}}', encoding="utf8")
 
-    monkeypatch.setattr(results.subprocess, "run", train)
+    monkeypatch.setattr(shared, "subprocess", SimpleNamespace(run=train))
     for row in ("cure-seed0", "cure-seed1", "overfit-cure-seed0"):
         results.finish(row)
         found = json.loads(results.path_of(row).read_text(encoding="utf8"))

@@ -13,14 +13,12 @@ import argparse
 import csv
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import shared_results
-from shared_results import commit, interval, machine
+from shared_results import commit_file, interval
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -175,8 +173,6 @@ def run_of(row: str) -> Path:
 def finish(row: str, data_root: str | None) -> None:
     """Train, score and store one row, resuming a run that was cut."""
     run = run_of(row)
-    trained_at = run.with_suffix(".commit")  # of the code that began the training, which a resumed run goes on with
-    run.parent.mkdir(exist_ok=True)
     if (
         row in TRAINED_AS
         and path_of(TRAINED_AS[row]).exists()
@@ -185,23 +181,16 @@ def finish(row: str, data_root: str | None) -> None:
     ):
         shutil.copytree(run_of(TRAINED_AS[row]), partial := run.with_suffix(".tmp"), dirs_exist_ok=True)
         partial.rename(run)  # whole or not at all
-        shutil.copyfile(run_of(TRAINED_AS[row]).with_suffix(".commit"), trained_at)
-    if not trained_at.exists():
-        trained_at.write_text(commit())
-    scored_at = commit()
-    command = [sys.executable, "examples/dsvae_sprites.py", *ROWS[row], "--output", str(run), "--resume"]
+        shutil.copyfile(commit_file(run_of(TRAINED_AS[row])), commit_file(run))
     root = ["--data-root", data_root] if data_root and "sprites" in ROWS[row] else []
-    subprocess.run(command + root, cwd=ROOT, check=True)
+    trained = shared_results.train(run, ["examples/dsvae_sprites.py", *ROWS[row]], *root)
     config = json.loads((run / "config.json").read_text())
     history = (run / "history.csv").read_text().splitlines()
     seconds = sum(float(line.rsplit(",", 1)[1]) for line in history[1:])
     with (run / "pairs.csv").open(newline="") as file:
         pairs = [{name: _number(cell) for name, cell in pair.items()} for pair in csv.DictReader(file)]
     result = {
-        "command": " ".join(["python", *command[1:-3]]),
-        "trained_at": trained_at.read_text(),
-        "scored_at": scored_at,
-        "machine": machine(),
+        **trained,
         "training_minutes": round(seconds / 60, 1),
         "data": config["data"]["train"]["name"],
         "config": config,

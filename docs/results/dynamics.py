@@ -12,15 +12,13 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import shared_results
-from shared_results import commit, interval, machine, run_tables
+from shared_results import interval, run_tables
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -115,17 +113,8 @@ def finish(row: str) -> None:
     """Train, score and store one row, resuming a run that was cut."""
     command, scores = ROWS[row]
     run = ROOT / "runs" / f"results-dynamics-{row}"
-    run.parent.mkdir(exist_ok=True)
-    trained_at = run.with_suffix(".commit")  # of the code that began the training, which a resumed run goes on with
-    if not trained_at.exists():
-        trained_at.write_text(commit())
-    scored_at = commit()
-    subprocess.run([sys.executable, *command, "--output", str(run), "--resume"], cwd=ROOT, check=True)
     result = {
-        "command": " ".join(["python", *command]),
-        "trained_at": trained_at.read_text(),
-        "scored_at": scored_at,
-        "machine": machine(),
+        **shared_results.train(run, command),
         "training_minutes": minutes_of(run),
         "scores": json.loads((run / scores).read_text()),
     }

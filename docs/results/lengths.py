@@ -1,5 +1,6 @@
 """How long the default preset of an example takes from its command to its last figure: one row an example.
 
+    pip install -e ".[test]"  # for psutil
     python docs/results/lengths.py [--rows NAME ...] [--table-only] [--write]
 
 Each row runs the command as a user would, with all threads, in a directory of its own that is removed afterwards, and

@@ -13,7 +13,6 @@ from __future__ import annotations
 import csv
 import importlib
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import shared_results
-from shared_results import commit, interval, line, machine, run_tables
+from shared_results import interval, line, run_tables
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -290,19 +289,9 @@ def figure_of(name: str) -> Path:
 
 def finish(row: str) -> None:
     """Train, score and store one row, resuming a run that was cut."""
-    command = ROWS[row]
     run = ROOT / "runs" / f"results-parallel_vae-{row}"
-    run.parent.mkdir(exist_ok=True)
-    trained_at = run.with_suffix(".commit")  # of the code that began the training, which a resumed run goes on with
-    if not trained_at.exists():
-        trained_at.write_text(commit())
-    scored_at = commit()
-    subprocess.run([sys.executable, *command, "--output", str(run), "--resume"], cwd=ROOT, check=True)
     result = {
-        "command": " ".join(["python", *command]),
-        "trained_at": trained_at.read_text(),
-        "scored_at": scored_at,
-        "machine": machine(),
+        **shared_results.train(run, ROWS[row]),
         "training_minutes": minutes_of(run),
         "scores": json.loads((run / "metrics.json").read_text(encoding="utf8")),
     }

@@ -1,4 +1,4 @@
-"""What the scripts of tables share: the commit and machine of a row, means over seeds, and the command line."""
+"""What the scripts of tables share: running the command of a row, means over seeds, and the command line."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -29,6 +30,38 @@ def machine() -> str:
     cores, threads = os.cpu_count() or 1, torch.get_num_threads()
     fewer = f" ({threads} used)" if threads < cores else ""
     return f"{cores} cores{fewer}, {platform.machine()}, {platform.system()}"
+
+
+def commit_file(run: Path) -> Path:
+    """Where the commit stands that began the training of a run, which a resumed run goes on with."""
+    return run.with_name(f"{run.name}.commit")
+
+
+def train(run: Path, command: Sequence[str], *unnamed: str) -> dict[str, str]:
+    """Run the command of a row, resuming a run that was cut. A run that had finished is scored anew.
+
+    Args:
+        run: Directory of the run.
+        command: Script and options, which the row names.
+        *unnamed: Further options, which it does not, such as the folder of the data.
+
+    Returns:
+        The beginning of what is stored of a row: command, commits of training and of scoring, and machine.
+    """
+    run.parent.mkdir(exist_ok=True)
+    if not commit_file(run).exists():
+        commit_file(run).write_text(commit())
+    if (run / "metrics.json").exists():  # the last thing that is written; its row was removed, or it would not be here
+        for scores in run.rglob("metrics.json"):
+            scores.unlink()
+    scored_at = commit()
+    subprocess.run([sys.executable, *command, *unnamed, "--output", str(run), "--resume"], cwd=ROOT, check=True)
+    return {
+        "command": " ".join(["python", *command]),
+        "trained_at": commit_file(run).read_text(),
+        "scored_at": scored_at,
+        "machine": machine(),
+    }
 
 
 def interval(numbers: Sequence[float], digits: int = 3) -> str:

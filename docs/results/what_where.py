@@ -13,8 +13,6 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import shared_results
-from shared_results import commit, interval, line, machine, run_tables
+from shared_results import interval, line, run_tables
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -258,24 +256,11 @@ def keep_figures(row: str, output: Path) -> bool:
 
 def finish(row: str) -> None:
     """Train, score and store one row, resuming a run that was cut."""
-    command, name = ROWS[row], row.rpartition("-seed")[0]
-    output = ROOT / "runs" / f"results-what_where-{row}"
-    output.parent.mkdir(exist_ok=True)
-    trained_at = output.with_suffix(".commit")  # of the code that began the training, which a resumed run goes on with
-    if not trained_at.exists():
-        trained_at.write_text(commit())
-    scored_at = commit()
-    subprocess.run([sys.executable, *command, "--output", str(output), "--resume"], cwd=ROOT, check=True)
+    name, output = row.rpartition("-seed")[0], ROOT / "runs" / f"results-what_where-{row}"
+    result: dict[str, Any] = {**shared_results.train(output, ROWS[row]), "probes": PROBES}
     histories = {run: columns_of(output / run, "seconds") for run in EXPERIMENTS[name].runs}
-    result = {
-        "command": " ".join(["python", *command]),
-        "trained_at": trained_at.read_text(),
-        "scored_at": scored_at,
-        "machine": machine(),
-        "probes": PROBES,
-        "training_minutes": {run: round(sum(history["seconds"]) / 60, 1) for run, history in histories.items()},
-        "scores": json.loads((output / "metrics.json").read_text(encoding="utf8")),
-    }
+    result["training_minutes"] = {run: round(sum(found["seconds"]) / 60, 1) for run, found in histories.items()}
+    result["scores"] = json.loads((output / "metrics.json").read_text(encoding="utf8"))
     if name in OVERFITTING:
         (run,) = EXPERIMENTS[name].runs
         result["history"] = columns_of(output / run, "epoch", "train_total", "validation_total")
@@ -501,13 +486,10 @@ def figure_list(names: Sequence[str]) -> str:
         shown = {figure_of(part): label for part, label in drawn_of(name).items()}
         shown |= {figure_of(name, ".gif"): "the swap, as a film"} if name in CURES else {}
         shown = {path: label for path, label in shown.items() if path.exists()}
-        drawn = [
-            result["command"] for result in stored(name) if result.get("figures")
-        ]  # the first seed draws over others
-        drawn += [result["command"] for result in stored(name)]
+        first = sorted(stored(name), key=lambda result: not result.get("figures"))[:1]  # the first seed that drew them
         words, labels = EXPERIMENTS[name].words.replace("*", ""), "; ".join(shown.values())
         images = "\n".join(f"![{words}: {label}](../_static/{path.name})" for path, label in shown.items())
-        found += [f"{images}\n\n*{words}, {labels}: `{drawn[0]}`*"] if shown and drawn else []
+        found += [f"{images}\n\n*{words}, {labels}: `{result['command']}`*" for result in first if shown]
     absent = [part for name in names for part in drawn_of(name) if not figure_of(part).exists()]
     return "\n\n".join([*found, f"Not drawn yet: {', '.join(absent)}."] if absent else found)
 

@@ -112,9 +112,10 @@ class MaskWeightedNormal(TorchDistribution):
             Nats, shape (...).
 
         Raises:
+            TypeError: If images are not a floating-point tensor.
             ValueError: If images have another shape.
         """
-        _check_value(value, self.event_shape)
+        _check_value(value, self.batch_shape, self.event_shape)
         error = self.masks.unsqueeze(-3) * (value - self.loc).square()
         return error.sum((-4, -3, -2, -1)) * (-0.5 / self.scale**2) - _constant(self.scale, self.event_shape.numel())
 
@@ -217,6 +218,7 @@ class PixelMixture(TorchDistribution):
             Nats, shape (...).
 
         Raises:
+            TypeError: If images are not a floating-point tensor.
             ValueError: If images have another shape.
         """
         pixels = self._weighted(value).logsumexp(-3)
@@ -237,13 +239,17 @@ class PixelMixture(TorchDistribution):
             Probabilities of shape (..., K, H, W), which sum to 1 over K.
 
         Raises:
-            ValueError: If images have another shape.
+            TypeError: If images are not a floating-point tensor.
+            ValueError: If images have another shape, or hold NaN or infinity.
         """
-        return self._weighted(value).softmax(-3)
+        weighted = self._weighted(value)
+        if not value.isfinite().all():
+            raise ValueError("images must be finite, got NaN or infinity; leave broken images out")
+        return weighted.softmax(-3)
 
     def _weighted(self, value: torch.Tensor) -> torch.Tensor:
         """Log of mask times density of each component in each pixel, up to a constant, (..., K, H, W)."""
-        _check_value(value, self.event_shape)
+        _check_value(value, self.batch_shape, self.event_shape)
         return self.log_masks + (value - self.loc).square().sum(-3) * (-0.5 / self.scale**2)
 
 
@@ -259,11 +265,18 @@ def _check_shapes(loc: torch.Tensor, logits: torch.Tensor) -> None:
         raise ValueError(f"loc must hold at least one component, got K = 0 in shape {tuple(loc.shape)}")
 
 
-def _check_value(value: torch.Tensor, event_shape: torch.Size) -> None:
+def _check_value(value: torch.Tensor, batch_shape: torch.Size, event_shape: torch.Size) -> None:
+    check_floating("images", value)
     if value.shape[-4:] != event_shape:
         raise ValueError(
             f"images must have shape (..., 1, C, H, W) = (..., {', '.join(map(str, event_shape))}), got "
             f"{tuple(value.shape)}; resize them or build the components for their shape"
+        )
+    given = value.shape[:-4]
+    if any(a != b and 1 not in (a, b) for a, b in zip(reversed(given), reversed(batch_shape), strict=False)):
+        raise ValueError(
+            f"images must have a batch shape that broadcasts with {tuple(batch_shape)}, that of the components, got "
+            f"{tuple(given)}; give as many images as there are codes"
         )
 
 

@@ -65,6 +65,18 @@ def test_the_posterior_is_the_masks_where_components_draw_alike() -> None:
     assert pixels.posterior(torch.stack([x, x])).shape == (2, *logits.shape)
     with pytest.raises(ValueError, match=r"images must have shape"):
         pixels.posterior(x[:, :, :1])
+    with pytest.raises(ValueError, match="images must be finite, got NaN or infinity"):
+        pixels.posterior(x.clone().index_fill_(0, torch.tensor([1]), math.nan))
+
+
+@BOTH
+def test_refuses_images_that_are_none_or_too_many(make: Any) -> None:
+    loc, logits, x = parts()
+    with pytest.raises(TypeError, match="images must be a floating-point tensor, got str"):
+        make(loc, logits).log_prob("x")
+    with pytest.raises(ValueError, match=r"broadcasts with \(4,\), that of the components, got \(3,\)"):
+        make(loc, logits).log_prob(x[:3])
+    assert make(loc, logits).log_prob(x[:1]).shape == (4,)
 
 
 def test_the_weighted_normal_is_the_mean_over_all_assignments_of_pixels() -> None:
