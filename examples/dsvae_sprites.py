@@ -202,7 +202,12 @@ def make_parser() -> argparse.ArgumentParser:
     )
     option("--kl-weight-f", type=float, default=1.0, help="weight (beta) of the KL of f (default: 1)")
     option("--kl-weight-z", type=float, default=1.0, help="weight (beta) of the KL of z (default: 1)")
-    option("--kl-warmup-epochs", type=int, default=0, help="epochs over which the KL weights rise from 0 (default: 0)")
+    option(
+        "--kl-warmup-epochs",
+        type=int,
+        default=0,
+        help="epochs over which KL weights rise from 0, but that of an f that cools down (default: 0)",
+    )
     option(
         "--kl-cooldown-f",
         type=float,
@@ -229,6 +234,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 def apply_preset(options: argparse.Namespace) -> None:
     """Fill the options that were not given with the values of the preset."""
+    if options.data == "procedural" and options.data_root is not None:
+        raise ValueError("--data-root has no effect with --data procedural, which pyrodis draws; leave it out")
     preset = PRESETS[options.preset] | (PLAIN if options.plain else {}) | (SMOKE if options.smoke_test else {})
     for name, value in preset.items():
         if getattr(options, name) is None:
@@ -373,7 +380,8 @@ def say_hours(model: DSVAE, guide: Any, clips: torch.Tensor, settings: FitSettin
     """Time one step of copies and print what the whole training would take on this CPU."""
     elbo = pyrodis.NamedELBO()(*copy.deepcopy((model, guide)))
     start = time.perf_counter()
-    elbo(clips).backward()
+    with torch.random.fork_rng():  # so that a seed is the same training whether this is said or not
+        elbo(clips).backward()
     seconds = time.perf_counter() - start
     hours = seconds / len(clips) * num_clips * settings.num_epochs / 3600
     print(f"on this CPU {settings.num_epochs} epochs take about {hours:.0f} hours, by one step of {len(clips)} clips")

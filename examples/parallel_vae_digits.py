@@ -105,6 +105,11 @@ LABELED_PRESETS: dict[str, dict[str, Any]] = {
     "best": LABELED | {"widths": (16, 32, 64), "num_epochs": 4},
     "paper": {},
 }
+GRID_WIDTHS = {
+    "default": (8, 16, 32),
+    "best": (16, 32, 64),
+    "paper": (16, 32, 64),
+}  # a layer for each halving down to 7
 SMOKE = {"widths": (2, 2, 4), "dense_dim": 8, "latent_dim": 4, "num_train": 32, "num_epochs": 1, "batch_size": 16}
 SMOKE |= {"latent_channels": 1, "precision": "32-true"}
 SIZES = {"validation": 1_000, "test": 2_000, "unseen": 500, "table": 100}  # the table's are of each scene
@@ -184,7 +189,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--widths",
         type=int,
         nargs="+",
-        help="channels of the encoders' layers (default: 8 16 32 with --schedule labels, or 16 32)",
+        help="channels of the encoders' layers (default: 8 16 32 with --schedule labels or --decoder grid, or 16 32)",
     )
     training = parser.add_argument_group("training (defaults are those of --preset default)")
     meaning = "labels: all at once, told which images hold their digit; individual: one component after another, on "
@@ -203,6 +208,8 @@ def apply_preset(options: argparse.Namespace) -> None:
         preset = preset | LABELED_PRESETS[options.preset]
     if options.likelihood not in (None, preset["likelihood"]):
         preset = {name: value for name, value in preset.items() if name != "scale"}  # that of the other likelihood
+    if (options.decoder or preset["decoder"]) == "grid":
+        preset = preset | {"widths": GRID_WIDTHS[options.preset]}
     given = options.latent_dim
     staged.refuse_unused(options, preset)
     staged.fill_preset(options, preset | (SMOKE if options.smoke_test else {}))
@@ -216,6 +223,11 @@ def apply_preset(options: argparse.Namespace) -> None:
     if options.num_components < 2:
         raise ValueError(f"--num-components must be at least 2, got {options.num_components}; --single trains one VAE")
     seen = sorted(number for number in options.unseen if number < options.num_components)
+    twice = sorted({number for number in options.unseen if options.unseen.count(number) > 1})
+    if twice:
+        raise ValueError(f"--unseen must name each type once, got {twice} more than once; leave the others out")
+    if options.data == "bundled" and options.data_root is not None:
+        raise ValueError("--data-root has no effect with --data bundled, which scikit-learn brings; leave it out")
     if seen:
         raise ValueError(f"--unseen must be types from {options.num_components} on, got {seen}, which are trained on")
 

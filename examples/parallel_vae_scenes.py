@@ -275,7 +275,7 @@ def make_parser() -> argparse.ArgumentParser:
     meaning += "round; labels: all at once, told which images hold their type; unsupervised: all at once, slower by "
     meaning += "their KL"
     staged.add_training_options(option, preset, SCHEDULES, meaning)
-    option("--single", dest="schedule", action="store_const", const="single", help="the same as --schedule single")
+    option("--single", action="store_true", help="the same as --schedule single")
     option(
         "--together-epochs",
         type=int,
@@ -289,14 +289,21 @@ def make_parser() -> argparse.ArgumentParser:
 def apply_preset(options: argparse.Namespace) -> None:
     """Fill the options that were not given with the values of the preset, and refuse those that do not fit."""
     options.types = tuple(options.types or TYPES[options.data])
-    if len(options.types) == 1:
+    if options.single and options.schedule not in (None, "single"):
+        raise ValueError(f"--single is --schedule single, got --schedule {options.schedule} as well; leave one out")
+    if options.single or len(options.types) == 1:
         options.schedule = options.schedule or "single"
     clevr = options.data == "clevr"
+    if options.data_root is not None and not clevr:
+        raise ValueError(f"--data-root has no effect with --data {options.data}, which is drawn; leave it out")
     if clevr and options.min_objects is not None:
         raise ValueError(f"--min-objects must not be given with --data clevr, got {options.min_objects}; leave it out")
     if clevr and options.data_root is None and not options.smoke_test:
         raise ValueError("--data clevr needs --data-root, the folder that holds clevr/CLEVR_v1.0/")
-    objects = {"min_objects": 2, "max_objects": 10 if clevr else 4}
+    most = 10 if clevr else 4
+    objects = {"min_objects": 2, "max_objects": most}
+    if options.max_objects is None and (options.min_objects or 0) > most:
+        raise ValueError(f"--min-objects {options.min_objects} is above --max-objects, {most} unless given; give both")
     preset = PRESETS[options.preset] | objects | (SMOKE if options.smoke_test else {})
     if options.likelihood not in (None, preset["likelihood"]):
         preset.pop("scale", None)  # that of the other likelihood
@@ -319,6 +326,11 @@ def apply_preset(options: argparse.Namespace) -> None:
     if options.schedule == "unsupervised" and clevr:
         raise ValueError("--schedule unsupervised needs masks to tell whose type is whose; --data clevr has none")
     options.num_components = 1 if options.schedule == "single" else len(options.types)
+    if options.num_components > 1 and not clevr and options.max_objects < 2:
+        raise ValueError(
+            f"--max-objects must be at least 2 to tell objects of {len(options.types)} --types apart, got "
+            f"{options.max_objects}; raise it, or train one VAE with --single"
+        )
     if options.num_components == 1 and options.schedule != "single":
         raise ValueError(f"--schedule {options.schedule} needs at least two --types, got {options.types[0]} alone")
     if options.smoke_test and clevr:

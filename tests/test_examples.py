@@ -583,6 +583,8 @@ def test_components_are_matched_with_what_they_draw() -> None:
     [
         (("--num-components", "1"), "--num-components must be at least 2, got 1; --single trains one VAE"),
         (("--latent-dim", "8"), "--latent-dim must not be given with --decoder grid, got 8; --latent-channels in each"),
+        (("--unseen", "5", "5"), r"--unseen must name each type once, got \[5\] more than once"),
+        (("--data", "bundled", "--data-root", "."), "--data-root has no effect with --data bundled"),
         (("--unseen", "1", "5"), r"--unseen must be types from 2 on, got \[1\], which are trained on"),
         (
             ("--schedule", "individual", "--together-epochs", "2"),
@@ -596,6 +598,18 @@ def test_components_are_matched_with_what_they_draw() -> None:
 def test_the_digits_refuse(options: tuple[str, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse(load_example("parallel_vae_digits"), *options)
+
+
+@pytest.mark.parametrize("preset", ["default", "best", "paper"])
+@pytest.mark.parametrize("schedule", ["labels", "together"])
+@pytest.mark.parametrize("decoder", ["grid", "strided"])
+def test_every_decoder_of_digits_can_be_built_by_default(preset: str, schedule: str, decoder: str) -> None:
+    example = load_example("parallel_vae_digits")
+    parser = example.make_parser()
+    options = parser.parse_args(["--preset", preset, "--schedule", schedule, "--decoder", decoder])
+    example.apply_preset(options)
+    model, _ = example.make_pair(options, 2, options.widths)
+    assert len(model.decoders) == 2
 
 
 def test_the_digits_without_stages_go_on_where_they_were(tmp_path: Path) -> None:
@@ -776,6 +790,10 @@ def test_the_kl_by_kind_of_scene() -> None:
         (("--data", "flat", "--gray"), "--data flat is in color and of 64 x 64 pixels; leave --gray and --size out"),
         (("--channels", "7"), "--channels must be an even number of at least 2, got 7"),
         (("--latent-dim", "64", "--grid", "4"), "--latent-dim must not be given with --decoder grid, got 64; .* 64$"),
+        (("--single", "--schedule", "together"), "--single is --schedule single, got --schedule together as well"),
+        (("--max-objects", "1", "--min-objects", "1"), "--max-objects must be at least 2 to tell objects of 2 --types"),
+        (("--min-objects", "5"), "--min-objects 5 is above --max-objects, 4 unless given; give both"),
+        (("--data-root", "."), "--data-root has no effect with --data scenes, which is drawn; leave it out"),
         (("--single", "--gamma", "0.5"), "--gamma has no effect with --schedule single; leave it out"),
         (("--num-rounds", "3"), "--num-rounds has no effect with --schedule labels; leave it out"),
         (("--schedule", "tandem", "--silence", "3"), "--silence has no effect with --schedule tandem; leave it out"),

@@ -178,7 +178,7 @@ OVERFITTING = {
         "the cured model, 10,000 clips", (*CURE, "--num-train", "10000", "--num-steps", "18750"), ("cure",), range(1)
     ),
     "overfit-cure-more": Experiment(
-        "the cured model, 100,480 clips", (*CURE, "--num-train", "100480", "--num-steps", "18750"), ("cure",), range(1)
+        "the cured model, 50,000 clips", (*CURE, "--num-train", "50000", "--num-steps", "18750"), ("cure",), range(1)
     ),
 }
 EXPERIMENTS = {**REPORT, **CURES, **ABLATION, **VARIANTS, **OVERFITTING}

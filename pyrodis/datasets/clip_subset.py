@@ -45,7 +45,7 @@ class ClipSubset(Dataset[Item]):
         self.seed: int = dataset.seed
         self.name: str = dataset.name
         self.split: str = dataset.split
-        for name in ("num_types", "num_slots"):  # of items with types: `PresentTypes` asks for them
+        for name in ("num_types", "num_slots", "num_digits", "read_factors"):  # judges, scores and `PresentTypes` ask
             if hasattr(dataset, name):
                 setattr(self, name, getattr(dataset, name))
         self.checksum = hashlib.sha256(f"{dataset.checksum} {self.split} {self.indices}".encode()).hexdigest()

@@ -84,11 +84,13 @@ class DSprites(Dataset[dict[str, Tensor]]):
 
     @property
     def checksum(self) -> str:
-        """The sha256 of the file's bytes."""
+        """The sha256 of the file's bytes and, where it is a split of a seed, of the seed."""
         digest = hashlib.sha256()
         with self.path.open("rb") as file:
             while piece := file.read(1 << 20):
                 digest.update(piece)
+        if self.split != "all":
+            digest.update(f" seed {self.seed}".encode())
         return digest.hexdigest()
 
     @property

@@ -15,7 +15,7 @@ from pyrodis.datasets.compositor import wrap_index
 from pyrodis.datasets.item_sources import check_types
 from pyrodis.datasets.item_table import types_at
 from pyrodis.datasets.scenes import check_counts, check_names
-from pyrodis.datasets.streams import check_seed, check_split, counted_rows
+from pyrodis.datasets.streams import check_seed, check_split, counted_rows, unknown_rows
 from pyrodis.ops.checks import check_positive_int
 
 FLAT_SHAPES: Final = ("square", "ellipse", "heart")
@@ -126,7 +126,7 @@ class FlatScenes(Dataset[dict[str, Tensor]]):
         self.factor_sizes = (self.num_types + 1,) * self.num_slots + (len(FLAT_COLORS) + 1,) * self.num_slots
         settings = (_VERSION, self.seed, self.num_objects, self.types, self.items)
         self.checksum = hashlib.sha256(repr(settings).encode()).hexdigest()
-        self._uniforms = torch.full((num_images, 2 + _PER_SLOT * self.num_slots), math.nan, dtype=torch.float64)
+        self._uniforms = unknown_rows(num_images, 2 + _PER_SLOT * self.num_slots)
         self._drawn(torch.arange(min(num_images, _DRAWN_AT_ONCE)))  # is there room for so many?
 
     @property

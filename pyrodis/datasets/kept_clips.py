@@ -52,7 +52,8 @@ class KeptClips(Dataset[Item]):
         self.dataset = dataset
         self.checksum = hashlib.sha256(f"{dataset.checksum} 8 bits".encode()).hexdigest()
         self._kept: dict[str, torch.Tensor] = {}
-        self._known = torch.zeros(len(dataset), dtype=torch.bool)
+        with torch.inference_mode(False):  # in which it may be filled in any mode
+            self._known = torch.zeros(len(dataset), dtype=torch.bool)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name == "dataset":  # not there yet, as while a copy is made
@@ -88,6 +89,7 @@ class KeptClips(Dataset[Item]):
                 )
             for name, value in (item | {"x": x.mul(255).round_().byte()}).items():
                 if name not in self._kept:
-                    self._kept[name] = torch.empty((len(self), *value.shape), dtype=value.dtype)
+                    with torch.inference_mode(False):
+                        self._kept[name] = torch.empty((len(self), *value.shape), dtype=value.dtype)
                 self._kept[name][row] = value
         self._known[where] = True

@@ -216,7 +216,7 @@ def _place(digits: Tensor, places: Tensor, size: int) -> Tensor:
 
 def _overlay(layers: Tensor) -> Tensor:
     """Lays canvases one over another, white ink on black: uint8 (B, M, H, W) to float32 (B, H, W)."""
-    x = torch.zeros(layers.shape[0], *layers.shape[2:])
+    x = torch.zeros(layers.shape[0], *layers.shape[2:], dtype=torch.float32)
     for layer in layers.float().div_(255).unbind(1):
         x = layer + (1 - layer) * x
     return x.clamp_(max=1)  # rounding alone may exceed 1

@@ -84,7 +84,7 @@ def render_scene(objects: SceneObjects, *, size: int = 64, color: bool = True) -
     _check_size(size)
     starts = range(0, len(objects.shapes), _SCENES_AT_ONCE)
     frames = [_draw(objects[start : start + _SCENES_AT_ONCE], size) for start in starts]
-    x = torch.cat(frames) if frames else torch.zeros(0, 3, size, size)
+    x = torch.cat(frames) if frames else torch.zeros(0, 3, size, size, dtype=torch.float32)
     if not color:
         red, green, blue = x.unbind(1)
         x = (_LUMINANCE[0] * red + _LUMINANCE[1] * green + _LUMINANCE[2] * blue).unsqueeze(1)
@@ -154,7 +154,7 @@ def sphere_edges(centers: Tensor, radii: Tensor) -> Tensor:
         >>> (100 * sphere_edges(torch.tensor([[0.0], [0.0], [0.5]]), torch.tensor([0.5]))).round().flatten().tolist()
         [-15.0, 15.0, -18.0, 12.0]
     """
-    x, y, z = centers - torch.tensor(CAMERA).unsqueeze(-1)
+    x, y, z = centers - torch.tensor(CAMERA, dtype=torch.float32).unsqueeze(-1)
     cos, sin = math.cos(PITCH), math.sin(PITCH)
     depth = cos * y - sin * z
     edges = []
@@ -181,12 +181,12 @@ def _windows(centers: Tensor, radii: Tensor, grid: int) -> tuple[Tensor, Tensor]
 def _nearest(solids: Solids, num_scenes: int, grid: int) -> tuple[Tensor, Tensor]:
     """Distance to the nearest object and its slot (M for none), for each ray: (B, grid^2) each."""
     pixels, which = _windows(solids.centers, solids.bounds, grid)
-    origin = torch.tensor(CAMERA).unsqueeze(-1)
+    origin = torch.tensor(CAMERA, dtype=torch.float32).unsqueeze(-1)
     near, far = solids.intervals(which, origin.expand(3, len(which)), _directions(pixels, grid))
     hit = ((near < far) & (near > 0)).nonzero().flatten()
     near, which = take(near, hit), take(which, hit)
     places = take(solids.scenes, which) * grid**2 + take(pixels, hit)
-    depth = torch.full((num_scenes * grid**2,), math.inf).scatter_reduce_(0, places, near, "amin")
+    depth = torch.full((num_scenes * grid**2,), math.inf, dtype=torch.float32).scatter_reduce_(0, places, near, "amin")
     first = (near == take(depth, places)).nonzero().flatten()
     owner = torch.full_like(depth, solids.num_slots, dtype=torch.int64)
     owner.scatter_reduce_(0, take(places, first), take(solids.slots, take(which, first)), "amin")
@@ -212,7 +212,7 @@ def _draw(objects: SceneObjects, size: int) -> Tensor:
 def _ground_points(pixels: Tensor, grid: int) -> Tensor:
     """Where the rays through pixels meet the ground: (3, Q)."""
     directions = _directions(pixels, grid)
-    points = torch.tensor(CAMERA).unsqueeze(-1) - CAMERA[2] / directions[2] * directions
+    points = torch.tensor(CAMERA, dtype=torch.float32).unsqueeze(-1) - CAMERA[2] / directions[2] * directions
     points[2] = 0
     return points
 
@@ -228,7 +228,7 @@ def _ground(grid: int) -> Tensor:
 
 def _ground_shadows(solids: Solids, owner: Tensor, grid: int) -> Tensor:
     """Which rays meet the ground in a shadow: float (B, grid^2)."""
-    light = torch.tensor(LIGHT)
+    light = torch.tensor(LIGHT, dtype=torch.float32)
     slant = solids.heights / light[2]
     feet = torch.stack([solids.centers[i] - slant * light[i] for i in range(2)] + [torch.zeros_like(slant)])
     pixels, which = _windows(feet, solids.bounds / light[2], grid)
@@ -237,12 +237,12 @@ def _ground_shadows(solids: Solids, owner: Tensor, grid: int) -> Tensor:
     pixels, which, places = take(pixels, on_ground), take(which, on_ground), take(places, on_ground)
     near, far = solids.intervals(which, _ground_points(pixels, grid), light.unsqueeze(-1).expand(3, len(which)))
     dark = ((near < far) & (far > 0)).nonzero().flatten()
-    return torch.zeros(owner.numel()).index_fill_(0, take(places, dark), 1.0).view(owner.shape)
+    return torch.zeros(owner.numel(), dtype=torch.float32).index_fill_(0, take(places, dark), 1.0).view(owner.shape)
 
 
 def _object_shadows(solids: Solids, which: Tensor, points: Tensor) -> Tensor:
     """Which points (3, Q) of objects (Q) other objects keep the light from: bool (Q)."""
-    light = torch.tensor(LIGHT).unsqueeze(-1)
+    light = torch.tensor(LIGHT, dtype=torch.float32).unsqueeze(-1)
     dark = torch.zeros(len(which), dtype=torch.bool)
     for slot in range(solids.num_slots):
         caster = solids.table[solids.scenes, slot]
@@ -264,10 +264,13 @@ def _dot(first: Tensor, second: Tensor) -> Tensor:
 
 def _surface(solids: Solids, which: Tensor, depth: Tensor, directions: Tensor) -> Tensor:
     """Colors (3, Q) of objects (Q) at a distance (Q) in directions (3, Q) from the camera."""
-    points = torch.tensor(CAMERA).unsqueeze(-1) + depth * directions
+    points = torch.tensor(CAMERA, dtype=torch.float32).unsqueeze(-1) + depth * directions
     normals = solids.normals(which, points)
     view = -directions / _dot(directions, directions).sqrt()
-    light, fill = torch.tensor(LIGHT).unsqueeze(-1), torch.tensor(_FILL).unsqueeze(-1)
+    light, fill = (
+        torch.tensor(LIGHT, dtype=torch.float32).unsqueeze(-1),
+        torch.tensor(_FILL, dtype=torch.float32).unsqueeze(-1),
+    )
     lit = (~_object_shadows(solids, which, points)).float()
     key = _dot(normals, light).clamp(min=0) * lit
     soft = 0.34 + 0.14 * normals[2] + 0.22 * _dot(normals, fill).clamp(min=0)
@@ -279,7 +282,7 @@ def _surface(solids: Solids, which: Tensor, depth: Tensor, directions: Tensor) -
     spot = spot * spot
     upward = 2 * _dot(normals, view) * normals[2] - view[2]  # of the mirrored ray
     mirrored = torch.where(upward > 0, 0.42 + 0.5 * upward, 0.42 + 0.30 * upward)
-    albedo = (torch.tensor(list(SCENE_COLORS.values())) / 255.0).T
+    albedo = (torch.tensor(list(SCENE_COLORS.values()), dtype=torch.float32) / 255.0).T
     albedo = take(albedo, take(solids.colors, which))
     matt = albedo * (soft + 0.72 * key) + 0.10 * sheen
     metal = albedo * (0.75 * soft + 0.45 * key) + 0.30 * mirrored * (0.35 + 0.65 * albedo) + 0.85 * spot

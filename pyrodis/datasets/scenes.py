@@ -16,7 +16,7 @@ from pyrodis.datasets.item_sources import check_types
 from pyrodis.datasets.item_table import types_at
 from pyrodis.datasets.scene_drawing import CAMERA, PITCH, VIEW, render_scene, scene_masks
 from pyrodis.datasets.solids import BOUNDS, SHAPES, SceneObjects
-from pyrodis.datasets.streams import check_seed, check_split, counted_rows
+from pyrodis.datasets.streams import check_seed, check_split, counted_rows, unknown_rows
 from pyrodis.ops.checks import check_positive_int
 
 _VERSION: Final = "scenes 1"
@@ -125,7 +125,7 @@ class Scenes(Dataset[dict[str, Tensor]]):
         self.factor_sizes = tuple(size for size in sizes for _ in slots)
         settings = (_VERSION, self.seed, size, self.num_objects, self.types, self.items, bool(color))
         self.checksum = hashlib.sha256(repr(settings).encode()).hexdigest()
-        self._uniforms = torch.full((num_images, 1 + _PER_SLOT * self.num_slots), math.nan, dtype=torch.float64)
+        self._uniforms = unknown_rows(num_images, 1 + _PER_SLOT * self.num_slots)
         self._drawn(torch.arange(min(num_images, _TRIED_AT_ONCE)))  # is there room for so many?
 
     @property

@@ -132,8 +132,8 @@ class Solids:
         self.slots = flat % self.num_slots
         self.shapes = objects.shapes.flatten()[flat]
         self.radii = objects.radii.flatten()[flat]
-        self.heights = self.radii * torch.tensor(HALF_HEIGHTS)[self.shapes]
-        self.bounds = self.radii * torch.tensor(BOUNDS)[self.shapes]
+        self.heights = self.radii * torch.tensor(HALF_HEIGHTS, dtype=torch.float32)[self.shapes]
+        self.bounds = self.radii * torch.tensor(BOUNDS, dtype=torch.float32)[self.shapes]
         self.centers = torch.cat([objects.positions.reshape(-1, 2)[flat].T, self.heights.unsqueeze(0)])
         angles = objects.rotations.double().flatten()[flat]
         self.cos, self.sin = angles.cos().float(), angles.sin().float()
@@ -239,7 +239,7 @@ def _meet_sphere(points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
 
 def _meet_slab(point: Tensor, direction: Tensor, half: float) -> tuple[Tensor, Tensor]:
     """Where a coordinate is within `half` of 0."""
-    slope = direction + (direction.abs() < 1e-7) * 1e-7
+    slope = direction + (direction.abs() < 1e-7).to(direction) * 1e-7
     first, second = (-half - point) / slope, (half - point) / slope
     return torch.minimum(first, second), torch.maximum(first, second)
 

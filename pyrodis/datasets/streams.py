@@ -150,7 +150,7 @@ def counted_rows(
         ValueError: If a row is still refused after 1,000 draws.
 
     Example:
-        >>> table = torch.full((9, 3), torch.nan, dtype=torch.float64)
+        >>> table = unknown_rows(9, 3)
         >>> rule = lambda row: row[:, 1] < row[:, 2]
         >>> drawn = counted_rows(table, torch.tensor([7, 2]), ("example", 0), (1, 4), rule, "accept more")
         >>> torch.equal(drawn, table[[7, 2]]), int(table[:, 0].isnan().sum())
@@ -165,6 +165,24 @@ def counted_rows(
             drawn = accepted_rows(key, part, table.shape[1] - 1, _after(put_first, accepts), advice)
             table[part] = put_first(drawn)
     return table[rows]
+
+
+def unknown_rows(num: int, width: int) -> Tensor:
+    """Return a table for :func:`counted_rows` in which no row is known, and which may be filled in any autograd mode.
+
+    Args:
+        num: N.
+        width: Numbers of a row.
+
+    Returns:
+        float64 (N, width), all NaN.
+
+    Example:
+        >>> bool(unknown_rows(2, 3).isnan().all())
+        True
+    """
+    with torch.inference_mode(False):
+        return torch.full((num, width), torch.nan, dtype=torch.float64)
 
 
 def _after(first: Callable[[Tensor], Tensor], second: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:

@@ -33,8 +33,8 @@ class FitSettings:
 
     The objective per datum is the sum of nll, of kl_weights[site] times the KL of each latent site, and of each penalty
     times its weight. During the first ``kl_warmup_epochs`` epochs a KL weight is multiplied by a factor that rises
-    linearly to one, during ``kl_cooldown_epochs`` by one that falls geometrically from 10,000 to one; validation always
-    uses the full weights.
+    linearly to one, or, of a site in ``kl_cooldown_epochs``, by one that falls geometrically from 10,000 to one;
+    validation always uses the full weights.
 
     Args:
         num_epochs: Passes over the training data.
@@ -50,8 +50,8 @@ class FitSettings:
         final_learning_rate_fraction: Where the cosine ends, as a fraction of ``learning_rate``, in [0, 1].
         gradient_clip: Largest norm of the whole gradient; None for no clipping.
         kl_weights: Latent site name to the weight of its KL (beta); a site that is not named has weight one.
-        kl_warmup_epochs: Epochs over which all KL weights rise; 0 for none. Or latent site name to the epochs of that
-            site; a site that is not named has none.
+        kl_warmup_epochs: Epochs over which all KL weights rise but those that cool down; 0 for none. Or latent site
+            name to the epochs of that site; a site that is not named has none.
         kl_cooldown_epochs: Latent site name to the epochs, or the part of one, over which its KL weight falls. Such a
             site says nothing at first, so what it shares with the others is theirs when it begins to speak. Where all
             sites cool down, what their factors have in common divides the objective that is differentiated instead.
@@ -171,6 +171,12 @@ class FitSettings:
         for site, length in self.kl_cooldown_epochs.items():
             _check_number(f"kl_cooldown_epochs[{site!r}]", length, zero=True)
         object.__setattr__(self, "kl_cooldown_epochs", dict(self.kl_cooldown_epochs))
+        rising = self.kl_warmup_epochs if isinstance(self.kl_warmup_epochs, Mapping) else {}
+        both = [site for site, epochs in rising.items() if epochs and self.kl_cooldown_epochs.get(site)]
+        if both:
+            raise ValueError(
+                f"a KL weight rises or falls, got kl_warmup_epochs and kl_cooldown_epochs of {both}; keep one"
+            )
         object.__setattr__(self, "kl_weights", {str(site): float(w) for site, w in self.kl_weights.items()})
 
     def recorded(self) -> dict[str, Any]:
@@ -246,10 +252,11 @@ def learning_rate_at(settings: FitSettings, step: int, num_steps: int) -> float:
 
 
 def kl_factor(settings: FitSettings, step: int, steps_per_epoch: int, site: str) -> float:
-    """Return what the KL weight of a site is multiplied by at one step of its warm-up and its cool-down.
+    """Return what the KL weight of a site is multiplied by at one step of its warm-up or its cool-down.
 
     The warm-up gives min(1, (s + 1) / (e n)) for step s, e epochs of warm-up and n steps an epoch: never zero, and one
-    when there is no warm-up. The cool-down gives 10000^max(0, 1 - s / (c n)) for c epochs of it.
+    when there is no warm-up. The cool-down gives 10000^max(0, 1 - s / (c n)) for c epochs of it, and a site that has
+    one has no warm-up.
 
     Args:
         settings: The settings of the training.
@@ -258,7 +265,7 @@ def kl_factor(settings: FitSettings, step: int, steps_per_epoch: int, site: str)
         site: Name of the latent site.
 
     Returns:
-        The product of the two factors.
+        The factor.
 
     Example:
         >>> kl_factor(FitSettings(kl_warmup_epochs=2), 9, 10, "z")
@@ -268,9 +275,9 @@ def kl_factor(settings: FitSettings, step: int, steps_per_epoch: int, site: str)
         >>> kl_factor(FitSettings(kl_cooldown_epochs={"f": 2}), 10, 10, "f")
         100.0
     """
+    falling = settings.kl_cooldown_epochs.get(site, 0) * steps_per_epoch
+    if falling:
+        return float(_COOLDOWN_START ** max(0.0, 1 - step / falling))
     epochs = settings.kl_warmup_epochs
     rising = (epochs.get(site, 0) if isinstance(epochs, Mapping) else epochs) * steps_per_epoch
-    falling = settings.kl_cooldown_epochs.get(site, 0) * steps_per_epoch
-    warmup = min(1.0, (step + 1) / rising) if rising else 1.0
-    left = max(0.0, 1 - step / falling) if falling else 0.0
-    return float(warmup * _COOLDOWN_START**left)
+    return min(1.0, (step + 1) / rising) if rising else 1.0

@@ -7,6 +7,8 @@ import numpy as np
 from pyrodis.metrics._arrays import check_count, entropy
 from pyrodis.metrics._codes import CodeTable
 
+_ROUNDING = 1e-12  # nats; entropies are rounded to some 1e-15
+
 
 class Informations:
     """Mutual information of every pair of dimension and factor, for any weights of the items.
@@ -51,7 +53,7 @@ class Informations:
         joint = np.stack(counts).reshape(-1, self.num_bins, size) / rows.sum()
         of_code, of_factor = entropy(joint.sum(axis=2)), entropy(joint.sum(axis=1))
         information = of_code + of_factor - entropy(joint.reshape(len(joint), -1))
-        return np.maximum(information, 0.0), of_factor[0]  # rounding alone
+        return np.where(information > _ROUNDING, information, 0.0), of_factor[0]
 
 
 def check_num_bins(num_bins: int) -> None:

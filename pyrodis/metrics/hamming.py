@@ -57,7 +57,8 @@ def hamming_distance(frames: Array, predictions: Array, shown: Array | None = No
     wrong = (lit != (y > threshold)).sum(axis=(2, 3, 4))
     counts = hidden.sum(axis=1)
     scored = counts > 0
-    constant = lit[hidden].mean(axis=0)
+    weights = hidden[scored] / counts[scored, None] / scored.sum()  # every item counts the same, as in the score
+    constant = np.tensordot(weights, lit[scored], axes=2)
     chance = float(np.minimum(constant, 1 - constant).sum())
     return mean_score((wrong * hidden).sum(axis=1)[scored] / counts[scored], chance=chance, ceiling=0.0)
 

@@ -42,6 +42,14 @@ def check_matrix(name: str, value: Any) -> torch.Tensor:
     return value.detach().clone()
 
 
+def check_same_dtype(**tensors: torch.Tensor) -> None:
+    """Refuse tensors that differ in dtype; they are named by the keywords."""
+    dtypes = {name: value.dtype for name, value in tensors.items()}
+    if len(set(dtypes.values())) > 1:
+        got = ", ".join(f"{name} of {dtype}" for name, dtype in dtypes.items())
+        raise TypeError(f"{' and '.join(dtypes)} must have the same dtype, got {got}; convert one of them")
+
+
 def check_offset(value: Any) -> float:
     """Return the mean of pixels as a float."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):

@@ -10,9 +10,15 @@ from pyro.distributions import Normal
 from torch import nn
 from torch.distributions import MultivariateNormal
 
-from pyrodis.models._sizes import check_matrix, check_offset, clip_sizes, shape_of_pixels
+from pyrodis.models._sizes import check_matrix, check_offset, check_same_dtype, clip_sizes, shape_of_pixels
 from pyrodis.models.stationary_prior import StationaryPrior
-from pyrodis.ops import check_frames_shape, check_positive_int, check_positive_number, register_parameters
+from pyrodis.ops import (
+    check_frames_shape,
+    check_positive_int,
+    check_positive_number,
+    register_parameters,
+    without_autocast,
+)
 
 
 class LinearGaussianSequence(nn.Module):
@@ -42,7 +48,8 @@ class LinearGaussianSequence(nn.Module):
         static_weight: (P, S); dynamic_weight: (P, D); x: (B, T, C, H, W).
 
     Raises:
-        TypeError: If a weight is not a floating-point tensor, or another argument has the wrong type.
+        TypeError: If a weight is not a floating-point tensor, the weights or clips differ in dtype, or another argument
+            has the wrong type.
         ValueError: If the weights differ in rows or are not finite, or another argument is out of range.
 
     Source:
@@ -71,6 +78,7 @@ class LinearGaussianSequence(nn.Module):
         super().__init__()
         self.register_buffer("static_weight", check_matrix("static_weight", static_weight))
         self.register_buffer("dynamic_weight", check_matrix("dynamic_weight", dynamic_weight))
+        check_same_dtype(static_weight=static_weight, dynamic_weight=dynamic_weight)
         num_pixels, self.static_dim = static_weight.shape
         self.dynamic_dim = dynamic_weight.shape[1]
         if len(dynamic_weight) != num_pixels:
@@ -99,7 +107,7 @@ class LinearGaussianSequence(nn.Module):
         """
         register_parameters(self)
         batch_size, num_frames = clip_sizes(x, batch_size, self.frame_shape, self.num_frames)
-        with pyro.plate("data", batch_size, dim=-1):
+        with pyro.plate("data", batch_size, dim=-1), without_autocast(self.static_weight):
             standard = Normal(self.zero, self.zero + 1, validate_args=False)
             f = pyro.sample("f", standard.expand([self.static_dim]).to_event(1))
             z = pyro.sample("z", self.prior(num_frames))
@@ -156,8 +164,10 @@ class LinearGaussianSequence(nn.Module):
             Mean (B, S + T D), f first and then z frame by frame, and covariance (S + T D, S + T D).
         """
         pixels, design = self._observed(x, shown)
-        covariance = torch.linalg.inv(torch.linalg.inv(self.prior_covariance(x.shape[1])) + self._information(design))
-        return pixels @ design @ covariance / self.scale**2, covariance
+        with without_autocast(pixels):
+            precision = torch.linalg.inv(self.prior_covariance(x.shape[1])) + self._information(design)
+            covariance = torch.linalg.inv(precision)
+            return pixels @ design @ covariance / self.scale**2, covariance
 
     def log_evidence(self, x: torch.Tensor, shown: torch.Tensor | None = None) -> torch.Tensor:
         r"""Return the exact log-density of clips, all codes integrated out.
@@ -175,7 +185,9 @@ class LinearGaussianSequence(nn.Module):
             Log-densities (B) in nats.
         """
         pixels, design = self._observed(x, shown)
-        return MultivariateNormal(torch.zeros_like(pixels), self._pixel_covariance(design, x.shape[1])).log_prob(pixels)
+        with without_autocast(pixels):
+            covariance = self._pixel_covariance(design, x.shape[1])
+            return MultivariateNormal(torch.zeros_like(pixels), covariance).log_prob(pixels)
 
     def precision_and_regression(
         self, num_frames: int, shown: torch.Tensor | None = None
@@ -194,9 +206,10 @@ class LinearGaussianSequence(nn.Module):
             less the offset, to its mean; and the covariance of those pixels.
         """
         design = self.design(num_frames)[self._rows(num_frames, shown)]
-        precision = torch.linalg.inv(self.prior_covariance(num_frames)) + self._information(design)
-        regression = torch.linalg.solve(precision, design.mT) / self.scale**2
-        return precision, regression, self._pixel_covariance(design, num_frames)
+        with without_autocast(design):
+            precision = torch.linalg.inv(self.prior_covariance(num_frames)) + self._information(design)
+            regression = torch.linalg.solve(precision, design.mT) / self.scale**2
+            return precision, regression, self._pixel_covariance(design, num_frames)
 
     @property
     def _dims(self) -> tuple[int, int]:
@@ -223,5 +236,6 @@ class LinearGaussianSequence(nn.Module):
     def _observed(self, x: torch.Tensor, shown: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
         """Observed pixels less the offset, (B, shown T P), and their rows of the design."""
         num_frames = check_frames_shape(x, self.frame_shape).shape[1]
+        check_same_dtype(static_weight=self.static_weight, x=x)
         rows = self._rows(num_frames, shown)
         return x.flatten(1)[:, rows] - self.offset, self.design(num_frames)[rows]

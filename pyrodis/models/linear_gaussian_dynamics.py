@@ -11,7 +11,7 @@ from pyro.distributions import Normal
 from torch import nn
 
 from pyrodis.distributions import BlockTridiagonalNormal
-from pyrodis.models._sizes import check_matrix, check_offset, clip_sizes, shape_of_pixels
+from pyrodis.models._sizes import check_matrix, check_offset, check_same_dtype, clip_sizes, shape_of_pixels
 from pyrodis.ops import (
     chain_precision,
     check_frames_shape,
@@ -51,7 +51,8 @@ class LinearGaussianDynamics(nn.Module):
         transition, process_covariance, initial_covariance: (D, D); emission: (P, D); x: (B, T, C, H, W).
 
     Raises:
-        TypeError: If a matrix is not a floating-point tensor, or another argument has the wrong type.
+        TypeError: If a matrix is not a floating-point tensor, matrices or clips differ in dtype, or another argument
+            has the wrong type.
         ValueError: If a shape does not fit, a matrix is not finite, a covariance not symmetric and positive definite,
             or another argument is out of range.
 
@@ -82,6 +83,9 @@ class LinearGaussianDynamics(nn.Module):
     ) -> None:
         super().__init__()
         transition, emission = check_matrix("transition", transition), check_matrix("emission", emission)
+        given = {"process_covariance": process_covariance, "initial_covariance": initial_covariance}
+        matrices = {name: value for name, value in given.items() if isinstance(value, torch.Tensor)}
+        check_same_dtype(transition=transition, emission=emission, **matrices)
         num_pixels, self.latent_dim = emission.shape
         if transition.shape != (self.latent_dim, self.latent_dim):
             raise ValueError(
@@ -158,9 +162,10 @@ class LinearGaussianDynamics(nn.Module):
         """
         pixels, seen = self._observed(x, shown)
         weight = seen.to(pixels.dtype) / self.scale**2
-        information = weight[..., None] * (pixels @ self.emission)
-        precision = weight[..., None, None] * (self.emission.mT @ self.emission)
-        return BlockTridiagonalNormal.from_information(*self._chain(x.shape[1]), precision, information)
+        with without_autocast(pixels):
+            information = weight[..., None] * (pixels @ self.emission)
+            precision = weight[..., None, None] * (self.emission.mT @ self.emission)
+            return BlockTridiagonalNormal.from_information(*self._chain(x.shape[1]), precision, information)
 
     def log_evidence(self, x: torch.Tensor, shown: torch.Tensor | None = None) -> torch.Tensor:
         """Return the exact log-density of the shown frames of clips, all codes integrated out, by a Kalman filter.
@@ -181,7 +186,8 @@ class LinearGaussianDynamics(nn.Module):
         """
         pixels, seen = self._observed(x, shown)
         dynamics = self.transition, self.process_covariance, self.initial_covariance
-        return kalman_log_evidence(pixels, self.emission, self.scale, *dynamics, shown=seen)
+        with without_autocast(pixels):
+            return kalman_log_evidence(pixels, self.emission, self.scale, *dynamics, shown=seen)
 
     def _chain(self, num_frames: int) -> tuple[torch.Tensor, torch.Tensor]:
         return chain_precision(self.transition, self.process_covariance, self.initial_covariance, num_frames)
@@ -189,6 +195,7 @@ class LinearGaussianDynamics(nn.Module):
     def _observed(self, x: torch.Tensor, shown: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
         """Pixels less the offset, (B, T, P), and which frames of every clip are seen, (B, T)."""
         check_frames_shape(x, self.frame_shape)
+        check_same_dtype(emission=self.emission, x=x)
         every = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
         seen = every if shown is None else check_shown(shown, x).to(x.device).expand(x.shape[:2])
         return x.flatten(2) - self.offset, seen

@@ -151,10 +151,20 @@ class WhatWhereVAE(nn.Module):
         if combine is not None and not isinstance(combine, nn.Module):
             raise TypeError(f"combine must be a module such as ConcatenateCodes() or None, got {combine!r}")
         self.combine = ConcatenateCodes() if combine is None else combine
-        with torch.no_grad():
-            joined = self.combine(torch.zeros(1, what_dim), torch.zeros(1, where_dim))
-        check_size("decoder", "code_dim", decoder, "the size of the joined codes", joined.shape[-1])
+        check_size("decoder", "code_dim", decoder, "the size of the joined codes", self._joined_size())
         self.register_buffer("zero", torch.zeros(()), persistent=False)
+
+    def _joined_size(self) -> int:
+        """The size of joined codes, by one that leaves no trace in modules or in the state of random numbers."""
+        like = next(self.combine.parameters(), torch.zeros(()))
+        training = {module: module.training for module in self.combine.modules()}
+        self.combine.eval()
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                return int(self.combine(like.new_zeros(1, self.what_dim), like.new_zeros(1, self.where_dim)).shape[-1])
+        finally:
+            for module, mode in training.items():
+                module.training = mode
 
     def forward(self, x: torch.Tensor | None = None, batch_size: int | None = None) -> dict[str, torch.Tensor]:
         """Run the program: score a batch of clips, or draw clips from the prior.

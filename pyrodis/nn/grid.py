@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.functional import softplus
 
 from pyrodis.nn.conv import check_frame_dtype, flatten_frames
-from pyrodis.nn.heads import MIN_SCALE
+from pyrodis.nn.heads import MIN_SCALE, inverse_softplus
 from pyrodis.nn.strided import _check_frame_shape, _check_slope, _check_widths
 from pyrodis.ops import check_positive_int, check_positive_number, full_precision, without_autocast
 
@@ -119,7 +119,7 @@ class GridLocScale(nn.Module):
     def __init__(self, initial_scale: float = 0.1) -> None:
         super().__init__()
         self.initial_scale = check_positive_number("initial_scale", initial_scale)
-        self.offset = math.log(math.expm1(self.initial_scale))
+        self.offset = inverse_softplus(self.initial_scale)
 
     def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return loc and scale.

@@ -14,6 +14,11 @@ from pyrodis.ops import check_positive_int, check_positive_number, full_precisio
 MIN_SCALE = 1e-4
 
 
+def inverse_softplus(value: float) -> float:
+    """Return the number whose softplus is a positive value; above 30 they are the same to all digits."""
+    return value if value > 30 else math.log(math.expm1(value))
+
+
 class LocScale(nn.Module):
     r"""Map features to the loc and scale of a normal distribution, in full precision.
 
@@ -46,7 +51,7 @@ class LocScale(nn.Module):
         self.input_dim = check_positive_int("input_dim", input_dim)
         self.dim = check_positive_int("dim", dim)
         self.initial_scale = check_positive_number("initial_scale", initial_scale)
-        self.offset = math.log(math.expm1(self.initial_scale))
+        self.offset = inverse_softplus(self.initial_scale)
         self.linear = nn.Linear(input_dim, 2 * dim)
 
     def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

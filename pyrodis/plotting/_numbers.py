@@ -22,6 +22,7 @@ def numbers(value: Any, name: str, num_dims: int, missing: bool = False) -> np.n
     """Return an array of double precision, if it has that many dimensions, entries, and no NaN unless those may be."""
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu()
+        value = value.double() if value.is_floating_point() else value  # NumPy has no bfloat16
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):

@@ -106,7 +106,7 @@ def weighted_slowness(eigenvalues: torch.Tensor, weights: torch.Tensor) -> torch
             f"weights must have shape (D) = {tuple(eigenvalues.shape[-1:])}, got {tuple(weights.shape)}; "
             "pass one weight for each dimension"
         )
-    return ((eigenvalues - 1).abs() * weights).sum(dim=(-2, -1))
+    return ((eigenvalues - 1).abs() * weights.to(eigenvalues)).sum(dim=(-2, -1))
 
 
 def increasing_weights(num: int, gamma: float = 1.0) -> torch.Tensor:

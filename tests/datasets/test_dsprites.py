@@ -56,6 +56,13 @@ def test_pieces_are_put_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert all(torch.equal(whole[i]["x"], pieces[i]["x"]) for i in range(NUM))
 
 
+def test_splits_of_other_seeds_have_other_checksums(tmp_path: Path) -> None:
+    """Judges are cached by the checksum: one that learned images must not judge a split in which they are tested."""
+    path = write(tmp_path)
+    assert len({DSprites(path, split="test", seed=seed).checksum for seed in range(3)}) == 3
+    assert DSprites(path, seed=0).checksum == DSprites(path, seed=1).checksum  # all images, in the order of the file
+
+
 def test_splits_divide_the_images(tmp_path: Path) -> None:
     path = write(tmp_path)
     parts = [DSprites(path, split=split)._indices().tolist() for split in ("train", "validation", "test")]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from pyrodis.datasets import KeptClips, Scenes
+from pyrodis.datasets import FlatScenes, KeptClips, Scenes
 
 
 class Counting:
@@ -75,3 +75,16 @@ def test_refuses_pixels_that_no_byte_holds() -> None:
 def test_has_no_attribute_that_the_data_set_lacks() -> None:
     with pytest.raises(AttributeError, match="nothing"):
         _ = KeptClips(Counting()).nothing
+
+
+@pytest.mark.parametrize("make", [FlatScenes, Scenes])
+def test_what_is_drawn_first_without_autograd_can_be_drawn_on_with_it(make: Any) -> None:
+    with torch.inference_mode():
+        whole = make(num_images=3)
+        kept = KeptClips(whole)
+        first = kept[0]["x"].clone()
+    assert torch.equal(kept[0]["x"], first)
+    weight = torch.ones((), requires_grad=True)
+    (kept[1]["x"] * weight).sum().backward()
+    assert weight.grad is not None
+    assert torch.equal(kept[2]["x"], KeptClips(make(num_images=3))[2]["x"])

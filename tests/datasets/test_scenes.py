@@ -11,8 +11,17 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from pyrodis.datasets import FLAT_COLORS, FLAT_SHAPES, FlatScenes, Scenes, flat_shape_masks, hold_out, type_masks
-from pyrodis.datasets.scene_drawing import sphere_edges
+from pyrodis.datasets import (
+    FLAT_COLORS,
+    FLAT_SHAPES,
+    FlatScenes,
+    OverlappingDigits,
+    Scenes,
+    flat_shape_masks,
+    hold_out,
+    type_masks,
+)
+from pyrodis.datasets.scene_drawing import _ground, sphere_edges
 from pyrodis.datasets.solids import Solids
 from pyrodis.testing import check_dataset
 
@@ -250,3 +259,16 @@ def test_says_when_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pyrodis.datasets.streams._MAX_ATTEMPTS", 3)
     with pytest.raises(ValueError, match="were refused 3 times; ask for fewer objects, there is no room for so many"):
         Scenes(num_objects=(20, 20), num_images=1)
+
+
+@pytest.mark.parametrize("make", [Scenes, FlatScenes, OverlappingDigits])
+def test_the_default_dtype_changes_no_byte(make: Any) -> None:
+    expected = make(num_images=3, seed=1)[2]["x"]
+    torch.set_default_dtype(torch.float64)
+    _ground.cache_clear()  # which another test may have filled
+    try:
+        found = make(num_images=3, seed=1)[2]["x"]
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, expected)

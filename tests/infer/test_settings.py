@@ -93,6 +93,14 @@ def test_a_cooldown_falls_geometrically_from_ten_thousand_to_one() -> None:
     assert kl_factor(FitSettings(kl_cooldown_epochs={"f": 0}), 0, 8, "f") == 1.0
 
 
+def test_what_cools_down_has_no_warm_up() -> None:
+    settings = FitSettings(kl_cooldown_epochs={"f": 0.5}, kl_warmup_epochs=2)
+    assert [kl_factor(settings, step, 8, "f") for step in range(6)] == pytest.approx([1e4, 1e3, 1e2, 10, 1, 1])
+    assert kl_factor(settings, 7, 8, "z") == 0.5
+    with pytest.raises(ValueError, match=r"rises or falls, got kl_warmup_epochs and kl_cooldown_epochs of \['f'\]"):
+        FitSettings(kl_cooldown_epochs={"f": 0.5}, kl_warmup_epochs={"f": 2})
+
+
 @pytest.mark.parametrize(
     ("value", "error", "match"),
     [

@@ -32,6 +32,14 @@ def test_perfect_copied_and_dead_dimensions() -> None:
     assert score(np.zeros((600, 2))).value == 0
 
 
+def test_rounding_is_no_information() -> None:
+    """Entropies of factors of other sizes are rounded otherwise, so that a dead dimension seemed to know some alone."""
+    rng = np.random.default_rng(0)
+    for num in range(100, 130):
+        factors = np.stack([rng.integers(size, size=num) for size in (3, 7, 10)], axis=1)
+        assert score(np.zeros((num, 2)), factors).value == 0
+
+
 def test_rotated_codes() -> None:
     assert score(rotated(NUMBERS), NUMBERS).value < 0.75
 

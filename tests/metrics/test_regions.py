@@ -113,6 +113,14 @@ def test_hamming_counts_hidden_frames_alone() -> None:
     assert (score.value, score.num) == (pytest.approx((25 + 12.5) / 2), 2)
 
 
+def test_hamming_chance_counts_items_as_the_score_does() -> None:
+    frames = np.stack([np.ones((4, 1, 1, 1)), np.zeros((4, 1, 1, 1))])
+    shown = np.array([[False] * 4, [False, True, True, True]])
+    for constant in (0.0, 1.0):
+        score = hamming_distance(frames, np.full_like(frames, constant), shown)
+        assert (score.value, score.chance) == (0.5, pytest.approx(0.5))
+
+
 def test_hamming_chance_is_the_best_constant_frame() -> None:
     majority = np.broadcast_to(BALLS.mean((0, 1)) > 0.5, BALLS.shape).astype(float)
     score = hamming_distance(BALLS, majority)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyro
 import pytest
 import torch
 
@@ -11,7 +12,14 @@ import pyrodis
 from pyrodis.guides import FramewiseGuide
 from pyrodis.infer.describe import build, describe
 from pyrodis.infer.gaps import factorization_gaps
-from pyrodis.models import DSVAE, LinearGaussianSequence, NormalPixels, StandardPrior, StationaryPrior
+from pyrodis.models import (
+    DSVAE,
+    LinearGaussianDynamics,
+    LinearGaussianSequence,
+    NormalPixels,
+    StandardPrior,
+    StationaryPrior,
+)
 from pyrodis.nn import ConvDecoder, ConvEncoder
 from pyrodis.testing import check_distribution, check_model_guide
 from tests.linear_gaussian import PATTERN, T, draw, make_model
@@ -75,6 +83,18 @@ def test_queries_work() -> None:
     torch.testing.assert_close(pyrodis.decode(model, latents).flatten(1), expected)
 
 
+def test_autocast_does_not_round_what_is_exact() -> None:
+    model = make_model().float()
+    x = draw(model, 3)
+    shared = (model.posterior(x)[0], model.log_evidence(x), *model.precision_and_regression(T))
+    trace = pyro.poutine.trace(pyro.poutine.condition(model, {"f": torch.ones(3, 2), "z": torch.ones(3, T, 2)}))
+    density = trace.get_trace(x).log_prob_sum()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(trace.get_trace(x).log_prob_sum(), density)
+        again = (model.posterior(x)[0], model.log_evidence(x), *model.precision_and_regression(T))
+    assert all(torch.equal(a, b) for a, b in zip(again, shared, strict=True))
+
+
 ONES = torch.ones(2, 1)
 
 
@@ -85,6 +105,28 @@ ONES = torch.ones(2, 1)
         (lambda: LinearGaussianSequence(ONES, ONES[0]), ValueError, "dynamic_weight must be a matrix with at least"),
         (lambda: LinearGaussianSequence(ONES, ONES * float("nan")), ValueError, "dynamic_weight must be finite"),
         (lambda: LinearGaussianSequence(ONES, torch.ones(3, 1)), ValueError, "a row a pixel each, got 2 and 3 rows"),
+        (
+            lambda: LinearGaussianSequence(ONES, ONES.double()),
+            TypeError,
+            "static_weight and dynamic_weight must have the same dtype, got static_weight of torch.float32, dynamic_w",
+        ),
+        (
+            lambda: make_model().log_evidence(torch.ones(1, T, 1, 1, 3)),
+            TypeError,
+            "static_weight and x must have the same dtype, got static_weight of torch.float64, x of torch.float32",
+        ),
+        (
+            lambda: LinearGaussianDynamics(0.5 * torch.eye(1).double(), ONES),
+            TypeError,
+            "transition and emission must have the same dtype",
+        ),
+        (
+            lambda: (
+                LinearGaussianDynamics(0.5 * torch.eye(1), ONES).double().exact_posterior(torch.ones(1, T, 1, 1, 2))
+            ),
+            TypeError,
+            "emission and x must have the same dtype",
+        ),
         (lambda: LinearGaussianSequence(ONES, ONES, scale=0.0), ValueError, "scale must be a finite number above 0"),
         (lambda: LinearGaussianSequence(ONES, ONES, offset="dark"), TypeError, "offset must be a finite number, got"),
         (lambda: LinearGaussianSequence(ONES, ONES, offset=float("nan")), ValueError, "offset must be .* got nan"),

@@ -417,3 +417,25 @@ def test_refuses_bad_input(case: str) -> None:
 def test_joined_codes_broadcast() -> None:
     what, where = torch.zeros(2, 1, 3), torch.ones(5, 2, 4, 2)
     assert ConcatenateCodes()(what, where).shape == (5, 2, 4, 5)
+
+
+class NormalizedSum(nn.Module):
+    """A way to join codes that has weights, learns from batches and draws."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.norm, self.drop = nn.Linear(S + D, S), nn.BatchNorm1d(S), nn.Dropout()
+        self.drop.eval()
+
+    def forward(self, what: Tensor, where: Tensor) -> Tensor:
+        return self.drop(self.norm(self.layer(torch.cat([what, where], -1))))
+
+
+def test_a_model_leaves_no_trace_in_what_joins_its_codes() -> None:
+    combine = NormalizedSum().double()
+    state = copy.deepcopy(combine.state_dict())
+    before = torch.get_rng_state()
+    model = WhatWhereVAE(nn.Identity(), NormalPixels(), S, D, T, combine=combine)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(value, state[name]) for name, value in model.combine.state_dict().items())
+    assert (combine.training, combine.norm.training, combine.drop.training) == (True, True, False)
