@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -339,6 +343,39 @@ def test_a_finished_run_is_scored_anew(tmp_path: Path, monkeypatch: pytest.Monke
     assert [path.name for path in run.parent.glob("*.commit")] == ["results-sgd-0.1-seed0.commit"]
 
 
+def test_an_interrupt_waits_for_what_the_training_saves(tmp_path: Path) -> None:
+    """Ctrl-C reaches the whole group, the table's script as well, which must not kill a training that is saving."""
+    script, ready, saved = tmp_path / "train.py", tmp_path / "ready", tmp_path / "saved"
+    script.write_text(
+        "import pathlib, sys, time\n"
+        "try:\n"
+        f"    pathlib.Path({str(ready)!r}).touch()\n"
+        "    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n"
+        "    time.sleep(1)\n"
+        f"    pathlib.Path({str(saved)!r}).touch()\n"
+        "    sys.exit(130)\n",
+        encoding="utf8",
+    )
+    table = (
+        f"import sys; sys.path.insert(0, 'docs/results'); import shared_results; shared_results.call([{str(script)!r}])"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", table], cwd=ROOT, start_new_session=True, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        for _ in range(600):
+            if ready.exists():
+                break
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert (process.returncode, saved.exists()) == (130, True)
+    assert errors == f"{script} ended with code 130; the same command goes on from there\n"
+
+
 def test_a_cut_sweep_keeps_what_it_has_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "docs" / "results"))
     shared = importlib.import_module("shared_results")
@@ -361,7 +398,7 @@ def test_lengths_are_of_whole_commands(tmp_path: Path, monkeypatch: pytest.Monke
         assert (ROOT / script).is_file()
     caches: list[str] = []
 
-    def run(command: list[str], env: dict[str, str], **_: object) -> None:
+    def run(command: list[str], env: dict[str, str]) -> None:
         assert Path(command[-1]).parent.is_dir()
         assert not Path(env["PYRODIS_CACHE"]).exists(), "a judge is trained anew"
         caches.append(env["PYRODIS_CACHE"])
@@ -370,7 +407,7 @@ def test_lengths_are_of_whole_commands(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(lengths, "busy_cores", lambda: 0.124)
     monkeypatch.setattr(lengths, "commit", lambda: "1234567")
     clock = iter([0.0, 15.04 * 60])
-    monkeypatch.setattr(lengths, "subprocess", SimpleNamespace(run=run))
+    monkeypatch.setattr(lengths, "call", run)
     monkeypatch.setattr(lengths, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     monkeypatch.delenv("PYRODIS_DATA", raising=False)
     with pytest.raises(SystemExit, match="set PYRODIS_DATA to the folder"):

@@ -15,14 +15,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import psutil
-from shared_results import commit, line, machine, run_tables
+from shared_results import call, commit, line, machine, run_tables
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -58,7 +56,7 @@ def finish(row: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {"PYRODIS_CACHE": f"{folder}/cache"}
         start = time.monotonic()
-        subprocess.run([sys.executable, *command, "--output", f"{folder}/run"], cwd=ROOT, env=environment, check=True)
+        call([*command, "--output", f"{folder}/run"], environment)
         minutes = (time.monotonic() - start) / 60
     result = {
         "command": " ".join(["python", *command]),

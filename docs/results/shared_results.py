@@ -6,10 +6,12 @@ import argparse
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from subprocess import CalledProcessError
 
 import numpy as np
 
@@ -37,6 +39,23 @@ def commit_file(run: Path) -> Path:
     return run.with_name(f"{run.name}.commit")
 
 
+def call(command: Sequence[str], env: Mapping[str, str] | None = None) -> None:
+    """Run a script, and leave as it ends. Ctrl-C is the script's to answer: it saves what it has, which takes a while.
+
+    Args:
+        command: Script and options.
+        env: The environment, if it is not this one.
+    """
+    handler = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        subprocess.run([sys.executable, *command], cwd=ROOT, env=env, check=True)
+    except CalledProcessError as error:
+        print(f"{command[0]} ended with code {error.returncode}; the same command goes on from there", file=sys.stderr)
+        raise SystemExit(error.returncode if error.returncode > 0 else 128 - error.returncode) from None
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
 def train(run: Path, command: Sequence[str], *unnamed: str) -> dict[str, str]:
     """Run the command of a row, resuming a run that was cut. A run that had finished is scored anew.
 
@@ -55,7 +74,7 @@ def train(run: Path, command: Sequence[str], *unnamed: str) -> dict[str, str]:
         for scores in run.rglob("metrics.json"):
             scores.unlink()
     scored_at = commit()
-    subprocess.run([sys.executable, *command, *unnamed, "--output", str(run), "--resume"], cwd=ROOT, check=True)
+    call([*command, *unnamed, "--output", str(run), "--resume"])
     return {
         "command": " ".join(["python", *command]),
         "trained_at": commit_file(run).read_text(),
