@@ -392,19 +392,20 @@ CHANCE = {
     name: (name, "chance")
     for name in (
         *("reconstruction/identity", "swapped/identity", "swapped/identity_of_where"),
-        *("swapped/centroid_error", "swapped/centroid_error_of_what"),
+        *("reconstruction/centroid_error", "swapped/centroid_error", "swapped/centroid_error_of_what"),
         *("where/identity/linear", "where/identity/network", "what/position/linear", "what/position/network"),
         *("what/identity/linear", "what/identity/network", "where/position/network"),
         *("mse/reconstruction", "future/linear"),
     )
 }
 JUDGED = dict.fromkeys(("reconstruction/identity", "swapped/identity"), ("real/identity", "value"))
-JUDGED["swapped/centroid_error"] = ("real/centroid_error", "value")
+JUDGED |= dict.fromkeys(("reconstruction/centroid_error", "swapped/centroid_error"), ("real/centroid_error", "value"))
 SWAP_SCORES = {
     "decoded: identity": "reconstruction/identity",
     "swap: identity of what's clip": "swapped/identity",
     "the same as a part of the decoded, both less chance": "kept",
     "swap: identity of where's clip": "swapped/identity_of_where",
+    "decoded: centers off, pixels": "reconstruction/centroid_error",
     "swap: centers off those of where's clip, pixels": "swapped/centroid_error",
     "less the judge's own error": "over_floor",
     "swap: centers off those of what's clip": "swapped/centroid_error_of_what",
