@@ -65,7 +65,7 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "rank 4": (
         lambda: pyrodis.encode(GUIDE, X[0]),
         ValueError,
-        r"x must have shape (B, T, C, H, W), got (5, 1, 8, 8); add",
+        r"x must have shape (B, T, C, H, W), got (5, 1, 8, 8); one clip is",
     ),
     "rank 3": (lambda: GUIDE(X[0, 0]), ValueError, "x must have shape (B, T, C, H, W), got (1, 8, 8)"),
     "rank 6": (lambda: MODEL(X[None]), ValueError, "x must have shape (B, T, C, H, W)"),
@@ -211,7 +211,7 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "penalty's sign": (
         lambda: loss(MODEL, pyrodis.add_penalty(GUIDE, "p", slow, 1, side="model")),
         ValueError,
-        "with the sign of the model",
+        "must be pyro.factor(name, weight * value, has_rsample=True)",
     ),
     "penalty of no sequence": (
         lambda: temporal_difference(torch.zeros(3)),

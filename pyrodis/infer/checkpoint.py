@@ -255,7 +255,7 @@ def save_weights(path: Path | str, model: nn.Module, guide: nn.Module) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    metadata = {"format": WEIGHTS_FORMAT, "format_version": str(FORMAT_VERSION)}
+    metadata = {"format": f"{WEIGHTS_FORMAT} {FORMAT_VERSION}"}  # one entry: safetensors writes several in any order
 
     def write(target: Path) -> None:
         try:
@@ -293,7 +293,8 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
-            _check_format(path, metadata.get("format"), metadata.get("format_version"), WEIGHTS_FORMAT)
+            name, _, version = metadata.get("format", "").partition(" ")
+            _check_format(path, name or None, version or metadata.get("format_version"), WEIGHTS_FORMAT)
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
     except SafetensorError as error:
         raise ValueError(f"{path} cannot be read, it is truncated or no safetensors file: {error}") from error

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from pyrodis.infer.data import as_dataset, stack_frames
+from pyrodis.infer.data import as_dataset, check_batch, stack_frames
 from pyrodis.infer.guide_scores import GuideScores, GuideTable
 from pyrodis.infer.log_ratios import draw_log_ratios
 from pyrodis.infer.pareto import check_num_draws, khat_of_weights
@@ -119,6 +119,7 @@ def compare_guides(
         seconds, num_clips = 0.0, 0
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             for number, x in enumerate(DataLoader(dataset, batch_size, collate_fn=stack_frames)):
+                check_batch(x, "data", num_clips)
                 x = x.to(device)
                 seed_noise(device, seed, "comparison", number)
                 start = time.perf_counter()

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import math
 from collections.abc import Sequence, Sized
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from pyrodis.infer.penalties import innermost
+from pyrodis.ops import check_frames
+from pyrodis.ops.checks import hint_of_shape
 
-__all__ = ["as_dataset", "check_inputs", "check_takes", "describe_data", "stack_frames", "stack_items"]
+__all__ = ["as_dataset", "check_batch", "check_inputs", "check_takes", "describe_data", "stack_frames", "stack_items"]
 
 
 class FrameTensor(Dataset[dict[str, Tensor]]):
@@ -33,7 +37,7 @@ class FrameTensor(Dataset[dict[str, Tensor]]):
         self.frames = frames
         self.num_frames = frames.shape[1]
         self.frame_shape = tuple(frames.shape[2:])
-        contents = frames.detach().cpu().contiguous()
+        contents = frames.detach().cpu().reshape(-1)  # not only contiguous: strides of sizes of 1 may be any
         self.checksum = hashlib.sha256(contents.view(torch.uint8).numpy().data).hexdigest()
 
     def __len__(self) -> int:
@@ -63,10 +67,13 @@ def as_dataset(data: Tensor | Dataset[Any], name: str) -> Dataset[Any]:
     """
     if isinstance(data, Tensor):
         if data.dim() != 5:
-            hint = "; add a time dimension with x.unsqueeze(1)" if data.dim() == 4 else ""
-            raise ValueError(f"{name} must have shape (B, T, C, H, W), got {tuple(data.shape)}{hint}")
+            raise ValueError(
+                f"{name} must have shape (B, T, C, H, W), got {tuple(data.shape)}{hint_of_shape(name, data)}"
+            )
         _check_values(data, name)
         data = FrameTensor(data)
+    if isinstance(data, np.ndarray):
+        raise TypeError(f"{name} must be a tensor or a data set, got an array; convert it with torch.as_tensor")
     if not hasattr(data, "__getitem__") or not hasattr(data, "__len__"):
         raise TypeError(f"{name} must be a tensor or a data set with a length, got {type(data).__name__}")
     if len(cast(Sized, data)) == 0:
@@ -86,7 +93,9 @@ def _check_values(frames: Tensor, name: str) -> None:
     if frames.numel() == 0:
         raise ValueError(f"{name} is empty, its shape is {tuple(frames.shape)}; give it at least one sequence")
     low, high = (value.item() for value in frames.aminmax())
-    if not (low >= 0 and high <= 1):  # NaN fails both
+    if math.isnan(low):  # and then the other as well
+        raise ValueError(f"{name} must be in [0, 1] without NaN, got NaN; remove or fill the broken frames first")
+    if not (low >= 0 and high <= 1):
         raise ValueError(f"{name} must be in [0, 1] without NaN, got values from {low:g} to {high:g}; scale the frames")
 
 
@@ -104,6 +113,31 @@ def stack_frames(items: Sequence[dict[str, Tensor]]) -> Tensor:
         torch.Size([3, 2, 1, 4, 4])
     """
     return torch.stack([item["x"] for item in items])
+
+
+def check_batch(x: Tensor, name: str, first: int) -> None:
+    """Refuse a batch of clips of which one is broken, and say which.
+
+    Args:
+        x: Clips (B, T, C, H, W).
+        name: What to call their data in an error.
+        first: Number of the batch's first clip.
+
+    Raises:
+        TypeError: They are no floating-point numbers.
+        ValueError: A clip holds NaN, or values outside [0, 1].
+
+    Example:
+        >>> check_batch(torch.zeros(2, 3, 1, 4, 4) / torch.tensor([1.0, 0.0]).view(2, 1, 1, 1, 1), "validation", 4)
+        Traceback (most recent call last):
+            ...
+        ValueError: validation[5]['x'] contains NaN; remove or fill the broken frames first
+    """
+    try:
+        check_frames(x)
+    except ValueError:
+        for index in range(len(x)):
+            check_frames(x[index : index + 1], name=f"{name}[{first + index}]['x']")
 
 
 def check_inputs(data: Dataset[Any], name: str, inputs: Sequence[str]) -> None:

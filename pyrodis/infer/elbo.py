@@ -260,9 +260,16 @@ def _add(found: dict[str, tuple[torch.Tensor, float]], name: str, value: torch.T
 
 
 def _check_side(name: str, site: Any, in_guide: bool) -> None:
-    if bool(site["fn"].has_rsample) != in_guide:
-        here, there = ("guide", "model") if in_guide else ("model", "guide")
-        raise ValueError(f"factor '{name}' is in the {here}, with the sign of the {there}; add it with side=\"{here}\"")
+    if in_guide and not site["fn"].has_rsample:
+        raise ValueError(
+            f"factor '{name}' is in the guide, where it must be pyro.factor(name, weight * value, has_rsample=True); "
+            'add_penalty(..., side="guide") makes it so'
+        )
+    if site["fn"].has_rsample and not in_guide:
+        raise ValueError(
+            f"factor '{name}' is in the model, where it must be pyro.factor(name, -weight * value), without "
+            'has_rsample; add_penalty(..., side="model") makes it so'
+        )
 
 
 def _check_pair(name: str, model_site: Any, guide_trace: Any) -> Any:

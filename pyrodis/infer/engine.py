@@ -13,11 +13,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from pyrodis.infer.checkpoint import RunState
+from pyrodis.infer.data import check_batch
 from pyrodis.infer.elbo import NamedELBO
 from pyrodis.infer.freezing import component_modules, count_components, frozen_modules
 from pyrodis.infer.handlers import scale_latents
 from pyrodis.infer.penalties import innermost
 from pyrodis.infer.processes import on_first_process, sum_over_processes
+from pyrodis.infer.recovery import nan_parameter
 from pyrodis.infer.sampler import StepBatchSampler, seed_noise
 from pyrodis.infer.settings import FitSettings, kl_factor, learning_rate_at
 from pyrodis.infer.sites import get_trace, latent_sites
@@ -41,6 +43,9 @@ def find_latent_sites(guide: nn.Module, x: Tensor, inputs: Mapping[str, Tensor] 
     Returns:
         Site names, penalties left out.
 
+    Raises:
+        FloatingPointError: If the guide makes NaN of the frames.
+
     Example:
         >>> import pyro
         >>> class Guide(nn.Module):
@@ -55,6 +60,12 @@ def find_latent_sites(guide: nn.Module, x: Tensor, inputs: Mapping[str, Tensor] 
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             return list(latent_sites(get_trace(innermost(guide), x, **(inputs or {}))))  # a penalty may want more clips
+    except ValueError as error:
+        if found := nan_parameter(error):
+            raise FloatingPointError(
+                f"{found} is nan for the first clip; look for NaN in the guide's weights"
+            ) from error
+        raise
     finally:
         for module, mode in modes.items():
             module.training = mode
@@ -109,6 +120,7 @@ class Engine(lightning.LightningModule):
         self.values: dict[str, float] = {}
         self._owners: dict[str, int] = {}
         self._active: list[int] = []
+        self._validated = False  # whether all validation clips have been looked at
         self.rate = 0.0
 
     @property
@@ -289,11 +301,14 @@ class Engine(lightning.LightningModule):
         names: list[str] = []
         sums, num_seen = torch.zeros(()), 0
         for index, batch in enumerate(loader):
+            if not self._validated:
+                check_batch(batch["x"], "validation", num_seen)
             seed_noise(self.device, self.settings.seed, "validation", index, self.global_rank)
             with torch.no_grad(), self._precision():
                 names, values, _ = self._terms(self.transfer_batch_to_device(batch, self.device, 0))
             sums = sums.to(self.device) + values.double() * len(batch["x"])
             num_seen += len(batch["x"])
+        self._validated = True
         self.train()
         means = dict(zip(names, (sums / num_seen).tolist(), strict=True))
         step = self.state.step

@@ -123,4 +123,7 @@ class GuideTable(list[GuideScores]):
 
 def _cell(score: Score | None) -> str:
     """A score beside half the width of its interval, or nothing."""
-    return "" if score is None else f"{score.value:.2f} ± {(score.high - score.low) / 2:.2f}"
+    if score is None:
+        return ""
+    half = f" ± {(score.high - score.low) / 2:.2f}" if score.num > 1 else ""  # one clip has no interval
+    return f"{score.value:.2f}{half}"

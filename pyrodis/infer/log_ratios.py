@@ -70,7 +70,7 @@ def draws_dim(guide: nn.Module, x: torch.Tensor) -> int:
         A negative dimension of log-densities.
 
     Raises:
-        ValueError: If the guide has no latent sites.
+        ValueError: If the guide has no latent sites, or one is in no plate.
 
     Example:
         >>> from pyrodis.testing import tiny_dsvae
@@ -82,6 +82,12 @@ def draws_dim(guide: nn.Module, x: torch.Tensor) -> int:
         raise ValueError(
             f"the guide must have at least one latent site, got none in {type(guide).__name__}; sample its codes with "
             "pyro.sample"
+        )
+    bare = [name for name, site in sites.items() if not site["cond_indep_stack"]]
+    if bare:
+        raise ValueError(
+            f"site '{bare[0]}' of the guide is in no plate, so its clips cannot be told apart; sample it inside "
+            'pyro.plate("data", x.shape[0], dim=-1)'
         )
     return -1 - max(-frame.dim for site in sites.values() for frame in site["cond_indep_stack"])
 

@@ -87,7 +87,8 @@ def penalty_factor(name: str, value: torch.Tensor, weight: float, side: str) -> 
         )
     sign = -1.0 if side == "model" else 1.0
     value = _left_of_plates(value)
-    with pyro.plate(f"{name}_data", value.shape[-1], dim=-1):
+    # A plate of no size of its own, or Trace_ELBO would miss it in the other program; NaN has its own sentence in fit.
+    with pyro.plate(f"{name}_data", dim=-1), pyro.validation_enabled(False):
         pyro.factor(name, sign * check_weight(name, weight) * value, has_rsample=None if side == "model" else True)
 
 
@@ -136,7 +137,8 @@ class Penalized(nn.Module):
         """
         output = self.program(*args, **kwargs)
         _register(self.penalty)
-        penalty_factor(self.name, self.penalty(output), self.weight, self.side)
+        value = _per_datum(self.name, self.penalty(output), (*args, *kwargs.values()))
+        penalty_factor(self.name, value, self.weight, self.side)
         return output
 
 
@@ -178,11 +180,29 @@ class PenalizedGuide(nn.Module):
             output = self.program(x, *args, **kwargs)
         _register(self.penalty)
         run = GuideRun(innermost(self.program), x, latent_sites(messenger.trace))
-        penalty_factor(self.name, self.penalty(run), self.weight, self.side)
+        penalty_factor(self.name, _per_datum(self.name, self.penalty(run), (x,)), self.weight, self.side)
         return output
 
 
 Wrapper = (Penalized, PenalizedGuide, ScaledLatents)
+
+
+def _per_datum(name: str, value: Any, inputs: tuple[Any, ...]) -> torch.Tensor:
+    """Return the value of a penalty if it is one for each of the clips that the program was run on."""
+    if not isinstance(value, torch.Tensor):
+        raise TypeError(f"penalty '{name}' must return a tensor of one value per datum, got {type(value).__name__}")
+    num = next((len(given) for given in inputs if isinstance(given, torch.Tensor)), None)
+    if num is not None and value.ndim and value.shape[-1] != num:
+        raise ValueError(
+            f"penalty '{name}' must have one value per datum, shape (B) = ({num},), got {tuple(value.shape)}; reduce "
+            "over named trailing dimensions, not over the batch"
+        )
+    return value
+
+
+def _check_name(name: Any) -> None:
+    if not isinstance(name, str) or name in ("", "total"):
+        raise ValueError(f'the name of a penalty must be a string, neither empty nor "total", got {name!r}')
 
 
 def _register(penalty: Any) -> None:
@@ -213,7 +233,7 @@ def add_penalty(program: nn.Module, name: str, penalty: Penalty, weight: float, 
         a module.
 
     Raises:
-        ValueError: If the side is unknown or the weight is negative.
+        ValueError: If the side is unknown, the weight is negative, or the name is empty or "total".
 
     Example:
         >>> from pyrodis.regularizers import temporal_difference
@@ -223,6 +243,7 @@ def add_penalty(program: nn.Module, name: str, penalty: Penalty, weight: float, 
     """
     if side not in ("model", "guide"):
         raise ValueError(f'side must be "model" or "guide", got "{side}"')
+    _check_name(name)
     return Penalized(program, name, penalty, weight, side)
 
 
@@ -246,7 +267,7 @@ def add_guide_penalty(guide: nn.Module, name: str, penalty: GuidePenalty, weight
 
     Raises:
         TypeError: If the weight is not a number.
-        ValueError: If the weight is negative.
+        ValueError: If the weight is negative, or the name is empty or "total".
 
     Example:
         >>> from pyrodis.infer import Contrast
@@ -255,6 +276,7 @@ def add_guide_penalty(guide: nn.Module, name: str, penalty: GuidePenalty, weight
         >>> model, guide = tiny_dsvae()
         >>> guide = add_guide_penalty(guide, "same appearance", Contrast("f", FrameShuffle()), 1.0)
     """
+    _check_name(name)
     return PenalizedGuide(guide, name, penalty, weight)
 
 

@@ -16,10 +16,13 @@ from torch import Tensor
 from pyrodis.infer.checkpoint import DamagedCheckpoint, RunState, read_checkpoint
 from pyrodis.infer.run_directory import RunDirectory
 
-__all__ = ["ignore_signals", "read_last_good", "retell"]
+__all__ = ["ignore_signals", "nan_parameter", "read_last_good", "retell"]
 
 _FULL = re.compile(r"out of memory|can't allocate memory|cannot allocate memory|not enough memory", re.IGNORECASE)
 _WORKER = re.compile(r"Caught \w+ in DataLoader worker process \d+\.")
+_BAD_PARAMETER = re.compile(
+    r"Expected parameter (\w+) .*?of distribution (\w+)\(.*?but found invalid values", re.DOTALL
+)
 _DEAD_WORKER = re.compile(r"DataLoader worker \(pid\(?s?\)? [\d, ]+\)")
 
 
@@ -85,11 +88,15 @@ def retell(
         MemoryError('memory ran out at epoch 1, step 3; lower batch_size, which is 64, the number of frames or ...')
     """
     text = str(error)
+    if found := nan_parameter(error):  # by Pyro's checks, which are on in the first steps
+        error = FloatingPointError(f"{found} became nan at {where}")
     if isinstance(error, FloatingPointError):
         items = bad_items()
         cause = f", as train[{items[0]}]['x'] holds NaN or infinity; mend that item" if items else ""
         hint = "" if items else "; train again with a lower learning_rate or with gradient_clip"
-        return FloatingPointError(f"{text}{cause}; {kept}{hint}")
+        return FloatingPointError(f"{error}{cause}; {kept}{hint}")
+    if isinstance(error, ValueError) and text.startswith("x of a batch contains NaN"):
+        return ValueError(f"train[{bad_items()[0]}]['x'] holds NaN; mend that item; {kept}")
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or _FULL.search(text):
         return MemoryError(
             f"memory ran out at {where}; lower batch_size, which is {batch_size}, the number of frames or the sizes of "
@@ -103,6 +110,26 @@ def retell(
         last = text.rstrip().splitlines()[-1]
         return type(error)(f"{last.partition(': ')[2] or last}; {kept}")
     return None
+
+
+def nan_parameter(error: Exception) -> str | None:
+    """Return which parameter of a distribution was NaN, if that is what an error says.
+
+    Args:
+        error: An error of torch's or Pyro's checks.
+
+    Returns:
+        Parameter and distribution in words, or None.
+
+    Example:
+        >>> try:
+        ...     torch.distributions.Normal(torch.tensor(torch.nan), 1.0)
+        ... except ValueError as error:
+        ...     nan_parameter(error)
+        'loc of a Normal'
+    """
+    found = _BAD_PARAMETER.match(str(error))
+    return f"{found[1]} of a {found[2]}" if found and "nan" in str(error) else None
 
 
 def ignore_signals(worker: int) -> None:

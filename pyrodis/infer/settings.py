@@ -46,7 +46,8 @@ class FitSettings:
             part. None for one.
         learning_rate: Step size of the optimizer at its highest.
         schedule: ``"constant"``, or ``"cosine"``: down to the final fraction over the whole training.
-        warmup_steps: Steps over which the learning rate first rises linearly, under either schedule.
+        warmup_steps: Steps over which the learning rate first rises linearly, under either schedule; with the cosine at
+            most a fifth of all steps. A constant schedule, whose training may be made longer later, has them all.
         final_learning_rate_fraction: Where the cosine ends, as a fraction of ``learning_rate``, in [0, 1].
         gradient_clip: Largest norm of the whole gradient; None for no clipping.
         kl_weights: Latent site name to the weight of its KL (beta); a site that is not named has weight one.
@@ -227,8 +228,8 @@ def _check_number(name: str, value: object, zero: bool = False) -> None:
 def learning_rate_at(settings: FitSettings, step: int, num_steps: int) -> float:
     """Return the learning rate of one step, a function of the step alone.
 
-    It is r min(1, (s + 1) / w) c(s) for rate r, step s and warm-up of w steps, where c is one for the constant schedule
-    and falls from one to the final fraction along half a cosine over all steps otherwise.
+    It is r min(1, (s + 1) / w) c(s) for rate r, step s and w steps of warm-up. Of the constant schedule c is one;
+    otherwise it falls from one to the final fraction along half a cosine over all steps, of which w is at most a fifth.
 
     Args:
         settings: The settings of the training.
@@ -243,9 +244,11 @@ def learning_rate_at(settings: FitSettings, step: int, num_steps: int) -> float:
         0.25
     """
     rate = settings.learning_rate
-    if settings.warmup_steps:
-        rate *= min(1.0, (step + 1) / settings.warmup_steps)
-    if settings.schedule == "cosine":
+    cosine = settings.schedule == "cosine"
+    warmup = min(settings.warmup_steps, num_steps // 5) if cosine else settings.warmup_steps
+    if warmup:
+        rate *= min(1.0, (step + 1) / warmup)
+    if cosine:
         last = settings.final_learning_rate_fraction
         rate *= last + (1 - last) * 0.5 * (1 + math.cos(math.pi * step / num_steps))
     return rate

@@ -25,10 +25,19 @@ def clip_sizes(
 
 
 def check_size(part: str, attribute: str, module: nn.Module, name: str, size: int) -> None:
-    """Raise unless a part that tells its size has the size that the model needs."""
+    """Raise unless a part is a module and, if it tells its size, has the size that the model needs."""
+    check_part(part, module)
     found = getattr(module, attribute, size)
     if found != size:
         raise ValueError(f"{part}.{attribute} must be {name} = {size}, got {found}; build the {part} with {size}")
+
+
+def check_part(name: str, value: Any) -> None:
+    """Raise unless a part of a model is a module."""
+    if isinstance(value, type):
+        raise TypeError(f"{name} must be a module, got the class {value.__name__}; call it")
+    if not isinstance(value, nn.Module):
+        raise TypeError(f"{name} must be a module, got {value!r} of type {type(value).__name__}")
 
 
 def check_matrix(name: str, value: Any) -> torch.Tensor:
@@ -40,14 +49,6 @@ def check_matrix(name: str, value: Any) -> torch.Tensor:
     if not bool(value.isfinite().all()):
         raise ValueError(f"{name} must be finite, got {float(value[~value.isfinite()][0])} in it")
     return value.detach().clone()
-
-
-def check_same_dtype(**tensors: torch.Tensor) -> None:
-    """Refuse tensors that differ in dtype; they are named by the keywords."""
-    dtypes = {name: value.dtype for name, value in tensors.items()}
-    if len(set(dtypes.values())) > 1:
-        got = ", ".join(f"{name} of {dtype}" for name, dtype in dtypes.items())
-        raise TypeError(f"{' and '.join(dtypes)} must have the same dtype, got {got}; convert one of them")
 
 
 def check_offset(value: Any) -> float:

@@ -6,7 +6,7 @@ import pyro
 import torch
 from torch import nn
 
-from pyrodis.models._sizes import check_size, clip_sizes
+from pyrodis.models._sizes import check_part, check_size, clip_sizes
 from pyrodis.ops import check_positive_int, register_parameters
 
 
@@ -56,6 +56,7 @@ class BetaVAE(nn.Module):
         super().__init__()
         self.decoder = decoder
         self.prior = prior
+        check_part("likelihood", likelihood)
         self.likelihood = likelihood
         self.latent_dim = check_positive_int("latent_dim", latent_dim)
         self.num_frames = check_positive_int("num_frames", num_frames)

@@ -7,7 +7,7 @@ import torch
 from pyro.distributions import Normal
 from torch import nn
 
-from pyrodis.models._sizes import check_size, clip_sizes
+from pyrodis.models._sizes import check_part, check_size, clip_sizes
 from pyrodis.ops import check_positive_int, register_parameters
 
 
@@ -67,6 +67,7 @@ class DSVAE(nn.Module):
         super().__init__()
         self.decoder = decoder
         self.prior = prior
+        check_part("likelihood", likelihood)
         self.likelihood = likelihood
         self.static_dim = check_positive_int("static_dim", static_dim)
         self.dynamic_dim = check_positive_int("dynamic_dim", dynamic_dim)

@@ -8,7 +8,7 @@ from pyro.distributions import TorchDistribution
 from torch import nn
 
 from pyrodis.distributions import GaussMarkovNormal
-from pyrodis.models._sizes import check_size, clip_sizes
+from pyrodis.models._sizes import check_part, check_size, clip_sizes
 from pyrodis.ops import check_positive_int, register_parameters
 
 
@@ -73,6 +73,7 @@ class EigenvalueVAE(nn.Module):
         super().__init__()
         self.decoder = decoder
         self.eigenvalue_prior = eigenvalue_prior
+        check_part("likelihood", likelihood)
         self.likelihood = likelihood
         self.latent_dim = check_positive_int("latent_dim", latent_dim)
         self.num_frames = check_positive_int("num_frames", num_frames)

@@ -10,7 +10,7 @@ from pyro.distributions import Normal
 from torch import nn
 from torch.distributions import MultivariateNormal
 
-from pyrodis.models._sizes import check_matrix, check_offset, check_same_dtype, clip_sizes, shape_of_pixels
+from pyrodis.models._sizes import check_matrix, check_offset, clip_sizes, shape_of_pixels
 from pyrodis.models.stationary_prior import StationaryPrior
 from pyrodis.ops import (
     check_frames_shape,
@@ -19,6 +19,7 @@ from pyrodis.ops import (
     register_parameters,
     without_autocast,
 )
+from pyrodis.ops.checks import check_same_dtype
 
 
 class LinearGaussianSequence(nn.Module):
@@ -78,7 +79,7 @@ class LinearGaussianSequence(nn.Module):
         super().__init__()
         self.register_buffer("static_weight", check_matrix("static_weight", static_weight))
         self.register_buffer("dynamic_weight", check_matrix("dynamic_weight", dynamic_weight))
-        check_same_dtype(static_weight=static_weight, dynamic_weight=dynamic_weight)
+        check_same_dtype("static_weight", static_weight, "dynamic_weight", dynamic_weight)
         num_pixels, self.static_dim = static_weight.shape
         self.dynamic_dim = dynamic_weight.shape[1]
         if len(dynamic_weight) != num_pixels:
@@ -236,6 +237,6 @@ class LinearGaussianSequence(nn.Module):
     def _observed(self, x: torch.Tensor, shown: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
         """Observed pixels less the offset, (B, shown T P), and their rows of the design."""
         num_frames = check_frames_shape(x, self.frame_shape).shape[1]
-        check_same_dtype(static_weight=self.static_weight, x=x)
+        check_same_dtype("x", x, "the weights", self.static_weight)
         rows = self._rows(num_frames, shown)
         return x.flatten(1)[:, rows] - self.offset, self.design(num_frames)[rows]

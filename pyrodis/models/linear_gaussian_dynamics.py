@@ -11,7 +11,7 @@ from pyro.distributions import Normal
 from torch import nn
 
 from pyrodis.distributions import BlockTridiagonalNormal
-from pyrodis.models._sizes import check_matrix, check_offset, check_same_dtype, clip_sizes, shape_of_pixels
+from pyrodis.models._sizes import check_matrix, check_offset, clip_sizes, shape_of_pixels
 from pyrodis.ops import (
     chain_precision,
     check_frames_shape,
@@ -22,6 +22,7 @@ from pyrodis.ops import (
     register_parameters,
     without_autocast,
 )
+from pyrodis.ops.checks import check_same_dtype
 
 
 class LinearGaussianDynamics(nn.Module):
@@ -84,8 +85,9 @@ class LinearGaussianDynamics(nn.Module):
         super().__init__()
         transition, emission = check_matrix("transition", transition), check_matrix("emission", emission)
         given = {"process_covariance": process_covariance, "initial_covariance": initial_covariance}
-        matrices = {name: value for name, value in given.items() if isinstance(value, torch.Tensor)}
-        check_same_dtype(transition=transition, emission=emission, **matrices)
+        for name, matrix in ({"emission": emission} | given).items():
+            if isinstance(matrix, torch.Tensor):
+                check_same_dtype("transition", transition, name, matrix)
         num_pixels, self.latent_dim = emission.shape
         if transition.shape != (self.latent_dim, self.latent_dim):
             raise ValueError(
@@ -195,7 +197,7 @@ class LinearGaussianDynamics(nn.Module):
     def _observed(self, x: torch.Tensor, shown: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
         """Pixels less the offset, (B, T, P), and which frames of every clip are seen, (B, T)."""
         check_frames_shape(x, self.frame_shape)
-        check_same_dtype(emission=self.emission, x=x)
+        check_same_dtype("x", x, "the matrices", self.emission)
         every = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
         seen = every if shown is None else check_shown(shown, x).to(x.device).expand(x.shape[:2])
         return x.flatten(2) - self.offset, seen

@@ -9,7 +9,7 @@ import torch
 from pyro.distributions import Normal
 from torch import nn
 
-from pyrodis.models._sizes import check_size, clip_sizes
+from pyrodis.models._sizes import check_part, check_size, clip_sizes
 from pyrodis.nn._grouped import check_grouped, run_components
 from pyrodis.ops import as_components, check_positive_int, check_present, check_single_frames, register_parameters
 
@@ -79,6 +79,7 @@ class ParallelVAE(nn.Module):
     ) -> None:
         super().__init__()
         self.decoders = as_components("decoders", decoders)
+        check_part("likelihood", likelihood)
         self.likelihood = likelihood
         self.latent_dim = check_positive_int("latent_dim", latent_dim)
         for k, decoder in enumerate(self.decoders):

@@ -7,7 +7,7 @@ import torch
 from pyro.distributions import Normal
 from torch import nn
 
-from pyrodis.models._sizes import check_size, clip_sizes
+from pyrodis.models._sizes import check_part, check_size, clip_sizes
 from pyrodis.ops import check_positive_int, register_parameters
 
 
@@ -141,6 +141,7 @@ class WhatWhereVAE(nn.Module):
     ) -> None:
         super().__init__()
         self.decoder = decoder
+        check_part("likelihood", likelihood)
         self.likelihood = likelihood
         self.what_dim = check_positive_int("what_dim", what_dim)
         self.where_dim = check_positive_int("where_dim", where_dim)

@@ -194,16 +194,54 @@ def check_frames_shape(x: Any, frame_shape: tuple[int, ...] | None = None, name:
             f"{name} must be floating point in [0, 1], got {x.dtype}; use {name}.float() / 255 for 8-bit frames"
         )
     if x.ndim != 5:
-        hint = f"; add a time dimension with {name}.unsqueeze(1)" if x.ndim == 4 else ""
-        raise ValueError(f"{name} must have shape (B, T, C, H, W), got {tuple(x.shape)}{hint}")
+        raise ValueError(f"{name} must have shape (B, T, C, H, W), got {tuple(x.shape)}{hint_of_shape(name, x)}")
     if 0 in x.shape:
         raise ValueError(f"{name} must not be empty, got shape {tuple(x.shape)}; pass at least one clip of one frame")
     if frame_shape is not None and tuple(x.shape[2:]) != tuple(frame_shape):
         raise ValueError(
             f"{name} must have frames of shape (C, H, W) = {tuple(frame_shape)}, got {tuple(x.shape[2:])}; "
-            "resize the frames or build the networks for this frame_shape"
+            + hint_of_frames(tuple(x.shape[2:]), tuple(frame_shape), f"{name}.permute(0, 1, 4, 2, 3)")
         )
     return x
+
+
+def hint_of_shape(name: str, x: torch.Tensor) -> str:
+    """Return what to do with a tensor that lacks one of the five dimensions of clips.
+
+    Args:
+        name: Name of the argument.
+        x: What was given.
+
+    Returns:
+        The end of a sentence, empty where there is nothing to say.
+
+    Example:
+        >>> hint_of_shape("x", torch.zeros(8, 64, 64))
+        ''
+    """
+    if x.ndim != 4:
+        return ""
+    return f"; one clip is {name}.unsqueeze(0), images are {name}.unsqueeze(1), gray clips {name}.unsqueeze(2)"
+
+
+def hint_of_frames(found: tuple[int, ...], wanted: tuple[int, ...], permuted: str) -> str:
+    """Return what to do with frames of another shape.
+
+    Args:
+        found: Their shape.
+        wanted: (C, H, W).
+        permuted: How channels come first, in code.
+
+    Returns:
+        The end of a sentence.
+
+    Example:
+        >>> hint_of_frames((64, 64, 3), (3, 64, 64), "x.permute(0, 1, 4, 2, 3)")
+        'channels come first: x.permute(0, 1, 4, 2, 3)'
+    """
+    if wanted and found == (*wanted[1:], wanted[0]):
+        return f"channels come first: {permuted}"
+    return "resize the frames or build the networks for this frame_shape"
 
 
 def check_shown(shown: Any, x: torch.Tensor) -> torch.Tensor:

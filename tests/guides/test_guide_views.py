@@ -277,5 +277,5 @@ def test_one_object_as_both_views_must_keep_the_frames() -> None:
 
 def test_x_is_checked_before_a_view_sees_it() -> None:
     guide: Any = FullGuide(ENCODER, S, D, hidden_dim=4, static_view=GaussianBlur(1.0))
-    with pytest.raises(ValueError, match=r"x must have shape \(B, T, C, H, W\), got \(4, 1, 8, 8\); add a time"):
+    with pytest.raises(ValueError, match=r"x must have shape \(B, T, C, H, W\), got \(4, 1, 8, 8\); one clip is x"):
         guide(make_clips(2).float()[0])

@@ -323,7 +323,7 @@ RUNS: dict[str, Case] = {
     "text for a prior": (
         lambda p: load(p.change_model(prior="x")),
         ValueError,
-        r"PATH/run/weights\.safetensors holds model\.prior\.\S+, which neither model nor guide has; it belongs to another pair",
+        r"DSVAE cannot be built from its recorded arguments: prior must be a module, got 'x' of type str",
     ),
     "a negative size": (
         lambda p: load(p.change_model(static_dim=-1)),
@@ -493,7 +493,7 @@ DATA: dict[str, Case] = {
     "NaN": (
         lambda p: fit(X * float("nan")),
         ValueError,
-        r"train must be in \[0, 1\] without NaN, got values from nan to nan; scale the frames",
+        r"train must be in \[0, 1\] without NaN, got NaN; remove or fill the broken frames first",
     ),
     "frames of 0 to 255": (
         lambda p: fit(X * 255),
@@ -513,7 +513,7 @@ DATA: dict[str, Case] = {
     "an array": (
         lambda p: fit(X.numpy()),
         TypeError,
-        r"items of train must be dicts with a tensor \"x\" \(T, C, H, W\), got ndarray",
+        r"train must be a tensor or a data set, got an array; convert it with torch\.as_tensor",
     ),
     "a generator": (lambda p: fit(iter(X)), TypeError, r"train must be a tensor or a data set with a length, got \w+"),
     "items that are tensors": (

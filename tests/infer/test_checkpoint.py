@@ -108,10 +108,21 @@ def test_damaged_and_foreign_weights(tmp_path: Path) -> None:
     save_file({"w": torch.zeros(1)}, tmp_path / "foreign.safetensors")
     with pytest.raises(ValueError, match=r"foreign\.safetensors was not written by pyrodis"):
         read_weights(tmp_path / "foreign.safetensors")
-    metadata = {"format": "pyrodis.weights", "format_version": "2"}
-    save_file({"w": torch.zeros(1)}, tmp_path / "new.safetensors", metadata)
-    with pytest.raises(ValueError, match="format version 2, this pyrodis reads up to 1"):
-        read_weights(tmp_path / "new.safetensors")
+    for metadata in ({"format": "pyrodis.weights", "format_version": "2"}, {"format": "pyrodis.weights 2"}):
+        save_file({"w": torch.zeros(1)}, tmp_path / "new.safetensors", metadata)
+        with pytest.raises(ValueError, match="format version 2, this pyrodis reads up to 1"):
+            read_weights(tmp_path / "new.safetensors")
+    former = {"format": "pyrodis.weights", "format_version": "1"}  # two entries, which came in any order
+    save_file({"w": torch.ones(1)}, tmp_path / "former.safetensors", former)
+    assert read_weights(tmp_path / "former.safetensors")["w"].tolist() == [1.0]
+
+
+def test_the_same_weights_are_the_same_bytes(tmp_path: Path) -> None:
+    model, guide = nn.Linear(2, 1), nn.Linear(1, 2)
+    paths = [tmp_path / f"{number}.safetensors" for number in range(8)]
+    for path in paths:
+        save_weights(path, model, guide)
+    assert len({path.read_bytes() for path in paths}) == 1
 
 
 def test_weights_of_another_pair_change_nothing() -> None:

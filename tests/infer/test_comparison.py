@@ -208,6 +208,34 @@ def test_bad_input(arguments: dict[str, Any], error: type[Exception], match: str
         pyrodis.importance_bound(**{"model": model, "guide": guide, "x": make_clips(), "num_samples": 2} | arguments)
 
 
+def test_a_broken_clip_is_named() -> None:
+    items = [{"x": frames} for frames in make_clips(3)]
+    items[2] = {"x": items[2]["x"] * 255}
+    with pytest.raises(ValueError, match=r"data\[2\]\['x'\] must lie in \[0, 1\]"):
+        pyrodis.compare_guides({"full": make_pair()}, items, num_samples=2, batch_size=2)
+
+
+def test_a_guide_without_a_plate_is_told_so() -> None:
+    model, guide = make_pair()
+
+    class Bare(nn.Module):
+        def forward(self, x: torch.Tensor) -> None:
+            with pyro.poutine.block(), pyro.poutine.trace() as drawn:
+                guide(x)
+            for name, site in drawn.trace.nodes.items():
+                if site["type"] == "sample" and name in ("f", "z"):
+                    pyro.sample(name, site["fn"])
+
+    with pytest.raises(ValueError, match=r'site \'f\' of the guide is in no plate.*pyro.plate\("data", x.shape\[0\]'):
+        pyrodis.compare_guides({"bare": (model, Bare())}, make_clips(3), num_samples=2)
+
+
+def test_one_clip_has_no_interval() -> None:
+    table = pyrodis.compare_guides({"full": make_pair()}, make_clips(1), num_samples=2)
+    assert "±" not in repr(table)
+    assert "±" in repr(pyrodis.compare_guides({"full": make_pair()}, make_clips(2), num_samples=2))
+
+
 def test_sites_that_differ() -> None:
     class Half(nn.Module):
         def forward(self, x: torch.Tensor) -> None:

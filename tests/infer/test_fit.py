@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from pyrodis.infer.checkpoint import collect_weights, read_checkpoint
+from pyrodis.infer.data import as_dataset
 from pyrodis.infer.elbo import NamedELBO
 from pyrodis.infer.handlers import scale_latents
 from pyrodis.infer.history import History
@@ -322,13 +323,69 @@ def test_penalties_are_terms_of_the_history() -> None:
 FRAMES = make_frames(4)
 
 
+def test_a_broken_validation_clip_is_named() -> None:
+    """A data set is looked at as far as it is read: its first item before, all others in the first validation."""
+    for broken, match in (
+        (torch.full_like(FRAMES[0], torch.nan), r"validation\[2\]\['x'\] contains NaN; remove or fill"),
+        (FRAMES[0] * 255, r"validation\[2\]\['x'\] must lie in \[0, 1\], got values from .*; divide 8-bit"),
+    ):
+        items = [{"x": frames} for frames in (FRAMES[0], FRAMES[1], broken)]
+        with pytest.raises(ValueError, match=match):
+            fit(*make_pair(), FRAMES, validation=items, settings=FitSettings(num_epochs=1, batch_size=2, device="cpu"))
+
+
+def test_a_broken_training_clip_is_named_in_the_first_steps_too() -> None:
+    items = [{"x": frames} for frames in (*FRAMES[:3], torch.full_like(FRAMES[0], torch.nan))]
+    with pytest.raises(ValueError, match=r"train\[3\]\['x'\] holds NaN; mend that item; no checkpoint was written"):
+        fit(*make_pair(), items, settings=FitSettings(num_epochs=1, device="cpu"))
+
+
+def test_weights_that_are_nan_from_the_start_are_one_sentence() -> None:
+    model, guide = make_pair()
+    for parameter in guide.parameters():
+        torch.nn.init.constant_(parameter, torch.nan)
+    with pytest.raises(
+        FloatingPointError, match=r"^loc of a Normal is nan for the first clip; look for NaN in the guide's weights"
+    ):
+        fit(model, guide, FRAMES, settings=FitSettings(num_epochs=1, device="cpu"))
+
+
+def _break(module: nn.Module) -> None:
+    for parameter in module.parameters():
+        torch.nn.init.constant_(parameter, torch.nan)
+
+
+def test_codes_that_are_nan_at_once_are_one_sentence() -> None:
+    model, guide = make_pair()
+    guide.register_forward_pre_hook(lambda module, given: _break(module) if len(given[0]) > 1 else None)
+    with pytest.raises(
+        FloatingPointError, match=r"^loc of a Normal became nan at epoch 1, step 1; no check.*; train again"
+    ):
+        fit(model, guide, FRAMES, settings=FitSettings(num_epochs=1, device="cpu"))
+
+
+def test_channels_of_one_may_lie_anywhere_in_memory() -> None:
+    turned = FRAMES.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
+    assert as_dataset(turned, "train").checksum == as_dataset(FRAMES, "train").checksum
+    last = FRAMES[:, :, 0, :, :, None].transpose(1, 2)[..., :1]
+    assert len(as_dataset(last, "train")) == len(FRAMES)
+
+
 @pytest.mark.parametrize(
     ("change", "error", "match"),
     [
-        ({"train": FRAMES[0]}, ValueError, r"train must have shape \(B, T, C, H, W\), got \(4, 1, 4, 4\); add a time"),
+        (
+            {"train": FRAMES[0]},
+            ValueError,
+            r"train must have shape \(B, T, C, H, W\), got \(4, 1, 4, 4\); one clip is train",
+        ),
         ({"train": FRAMES[:0]}, ValueError, r"train is empty, its shape is \(0, 4, 1, 4, 4\)"),
         ({"train": FRAMES * 255}, ValueError, r"train must be in \[0, 1\] without NaN, got values from .* to 2\d\d"),
-        ({"train": FRAMES * float("nan")}, ValueError, r"train must be in \[0, 1\] without NaN, got values from nan"),
+        (
+            {"train": FRAMES * float("nan")},
+            ValueError,
+            r"train must be in \[0, 1\] without NaN, got NaN; remove or fill",
+        ),
         ({"train": FRAMES.mul(255).byte()}, TypeError, r"train must be float in \[0, 1\], got torch.uint8; convert"),
         ({"train": Sequences(0)}, ValueError, "train is empty; give it at least one sequence"),
         ({"train": [FRAMES[0]]}, TypeError, 'items of train must be dicts with a tensor "x" .* got Tensor'),

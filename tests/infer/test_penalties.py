@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from pyrodis.infer.elbo import NamedELBO
 from pyrodis.infer.loading import load
-from pyrodis.infer.penalties import add_penalty, penalty_factor
+from pyrodis.infer.penalties import add_guide_penalty, add_penalty, penalty_factor
 from pyrodis.infer.queries import encode, reconstruct
 from pyrodis.infer.settings import FitSettings
 from pyrodis.infer.sites import get_trace
@@ -117,13 +118,91 @@ def test_refuses_the_sign_of_the_other_side(wrong: str, right: str) -> None:
     (model, guide), x = make_pair(), make_clips(3)
     pair = {"guide": (model, add_penalty(guide, "slow", Recorder(), 1.0, side=wrong)),
             "model": (add_penalty(model, "slow", Recorder(), 1.0, side=wrong), guide)}[right]  # fmt: skip
-    with pytest.raises(ValueError, match=f"factor 'slow' is in the {right}, .* add it with side=\"{right}\""):
+    with pytest.raises(ValueError, match=f"factor 'slow' is in the {right}, where it must be .* side=\"{right}\""):
         NamedELBO().terms(*pair, x)
 
 
 def test_refuses_a_sum_over_the_batch() -> None:
     with pytest.raises(ValueError, match="must have one value per datum"):
         penalty_factor("slow", torch.tensor(1.0), 1.0, "model")
+
+
+@pytest.mark.parametrize(
+    ("penalty", "error", "match"),
+    [
+        (
+            lambda output: output["z"].square().sum(-1).mean(0),
+            ValueError,
+            r"shape \(B\) = \(3,\), got \(\d+,\); reduce",
+        ),
+        (lambda output: output["f"].square().sum(-1)[:2], ValueError, r"shape \(B\) = \(3,\), got \(2,\)"),
+        (lambda output: None, TypeError, "penalty 'slow' must return a tensor of one value per datum, got NoneType"),
+        (lambda output: 0.5, TypeError, "must return a tensor of one value per datum, got float"),
+    ],
+)
+def test_refuses_what_is_not_one_value_a_clip(penalty: Any, error: type[Exception], match: str) -> None:
+    _, guide = make_pair()
+    for penalized in (
+        add_penalty(guide, "slow", penalty, 1.0, side="guide"),
+        add_guide_penalty(guide, "slow", lambda run: penalty({n: s["value"] for n, s in run.sites.items()}), 1.0),
+    ):
+        with pytest.raises(error, match=match):
+            penalized(make_clips(3))
+
+
+@pytest.mark.parametrize("name", ["", "total", 3])
+def test_refuses_names_that_the_history_has_no_column_for(name: Any) -> None:
+    for make in (partial(add_penalty, side="guide"), add_guide_penalty):
+        with pytest.raises(ValueError, match='must be a string, neither empty nor "total", got'):
+            make(nn.Identity(), name, lambda output: output["f"], 1.0)
+
+
+def test_a_penalty_by_hand_is_that_of_add_penalty() -> None:
+    """As the page on extending shows it: a factor of one's own, outside of the plate, for every clip a value."""
+    (model, guide), x = make_pair(), make_clips(3)
+
+    class Slow(nn.Module):
+        def __init__(self, program: nn.Module, in_guide: bool) -> None:
+            super().__init__()
+            self.program, self.in_guide = program, in_guide
+
+        def forward(self, x: Tensor) -> Any:
+            output = self.program(x)
+            value = 0.5 * temporal_difference(output["z"])
+            if self.in_guide:
+                pyro.factor("slow", value, has_rsample=True)
+            else:
+                pyro.factor("slow", -value)
+            return output
+
+    def terms(model: nn.Module, guide: nn.Module) -> dict[str, float]:
+        torch.manual_seed(0)
+        found = NamedELBO().terms(model, guide, x)
+        return {name: float(value) for name, value in (found.values | {"total": found.total}).items()}
+
+    expected = terms(
+        model, add_penalty(guide, "slow", lambda output: temporal_difference(output["z"]), 0.5, side="guide")
+    )
+    assert expected["slow"] > 0
+    assert terms(model, Slow(guide, True)) == pytest.approx(expected)
+    assert terms(Slow(model, False), guide) == pytest.approx(expected)
+
+
+def test_pyro_does_not_miss_the_plate_of_a_penalty_in_the_other_program(recwarn: pytest.WarningsRecorder) -> None:
+    (model, guide), x = make_pair(), make_clips(3)
+    for pair in (
+        (model, add_penalty(guide, "slow", Recorder(), 1.0, side="guide")),
+        (add_penalty(model, "slow", Recorder(), 1.0, side="model"), guide),
+    ):
+        Trace_ELBO().loss(*pair, x)
+    assert [str(warning.message) for warning in recwarn if "plate" in str(warning.message)] == []
+
+
+def test_a_penalty_that_is_nan_at_once_is_named() -> None:
+    (model, guide), x = make_pair(), make_clips(3)
+    penalized = add_penalty(guide, "spread", lambda output: output["z"].sum((-2, -1)) * torch.nan, 1.0, side="guide")
+    with pytest.raises(FloatingPointError, match="the loss term 'spread' became nan at epoch 1, step 1"):
+        fit(model, penalized, x, settings=FitSettings(num_epochs=1, device="cpu"))
 
 
 def test_the_factor_has_a_plate_of_its_own() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import pytest
@@ -69,6 +70,17 @@ def test_learning_rate_rises_and_then_follows_the_cosine() -> None:
 def test_constant_schedule_does_not_depend_on_the_length() -> None:
     settings = FitSettings(learning_rate=2.0, warmup_steps=0, schedule="constant")
     assert {learning_rate_at(settings, step, length) for step in (0, 9) for length in (10, 99)} == {2.0}
+
+
+def test_a_short_training_warms_up_for_a_fifth_of_it_at_most() -> None:
+    rates = [learning_rate_at(FitSettings(learning_rate=1.0), step, 20) for step in range(5)]
+    cosine = [0.5 * (1 + math.cos(math.pi * step / 20)) for step in range(5)]
+    least = FitSettings().final_learning_rate_fraction
+    expected = [min(1, (step + 1) / 4) * (least + (1 - least) * cosine[step]) for step in range(5)]
+    assert rates == pytest.approx(expected)
+    assert learning_rate_at(FitSettings(learning_rate=1.0), 0, 3) == 1.0
+    assert learning_rate_at(FitSettings(learning_rate=1.0), 0, 10_000) == pytest.approx(0.01)
+    assert learning_rate_at(FitSettings(learning_rate=1.0, schedule="constant"), 1, 20) == pytest.approx(0.02)
 
 
 def test_kl_factor_rises_to_one_and_is_never_zero() -> None:

@@ -108,24 +108,24 @@ ONES = torch.ones(2, 1)
         (
             lambda: LinearGaussianSequence(ONES, ONES.double()),
             TypeError,
-            "static_weight and dynamic_weight must have the same dtype, got static_weight of torch.float32, dynamic_w",
+            "static_weight and dynamic_weight must be of one precision, got torch.float32 and torch.float64",
         ),
         (
             lambda: make_model().log_evidence(torch.ones(1, T, 1, 1, 3)),
             TypeError,
-            "static_weight and x must have the same dtype, got static_weight of torch.float64, x of torch.float32",
+            "x and the weights must be of one precision, got torch.float32 and torch.float64",
         ),
         (
             lambda: LinearGaussianDynamics(0.5 * torch.eye(1).double(), ONES),
             TypeError,
-            "transition and emission must have the same dtype",
+            "transition and emission must be of one precision",
         ),
         (
             lambda: (
                 LinearGaussianDynamics(0.5 * torch.eye(1), ONES).double().exact_posterior(torch.ones(1, T, 1, 1, 2))
             ),
             TypeError,
-            "emission and x must have the same dtype",
+            "x and the matrices must be of one precision",
         ),
         (lambda: LinearGaussianSequence(ONES, ONES, scale=0.0), ValueError, "scale must be a finite number above 0"),
         (lambda: LinearGaussianSequence(ONES, ONES, offset="dark"), TypeError, "offset must be a finite number, got"),

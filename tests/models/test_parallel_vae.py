@@ -231,7 +231,7 @@ CASES: dict[str, tuple[Any, type[Exception], str]] = {
         ValueError,
         "clips of one frame",
     ),
-    "rank": (lambda: make_pair()[1](make_images()[:, 0]), ValueError, "add a time dimension"),
+    "rank": (lambda: make_pair()[1](make_images()[:, 0]), ValueError, "one clip is x"),
     "size": (lambda: make_pair()[0](make_images()[..., :4]), ValueError, r"\(C, H, W\) = \(2, 5, 6\)"),
     "fewer components in the model": (
         lambda: NamedELBO().loss(mixed_model(2), make_pair()[1], make_images()),
