@@ -86,7 +86,8 @@ class SlowFastMixture(TorchDistribution):
     @property
     def variance(self) -> torch.Tensor:
         """The variance."""
-        between = self._mix(self.slow.mean.square(), self.fast.mean.square()) - self.mean.square()
+        share = self.logits.sigmoid()
+        between = share * (1 - share) * (self.slow.mean - self.fast.mean).square()
         return self._mix(self.slow.variance, self.fast.variance) + between
 
     def log_prob(self, value: torch.Tensor) -> torch.Tensor:

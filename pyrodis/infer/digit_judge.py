@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
 from pyrodis.infer.judge import load_cached, save_cached
+from pyrodis.infer.sampler import seeded
 from pyrodis.metrics import centroid_error
 from pyrodis.ops import channels_last, check_frames_shape, check_positive_int, full_precision
 from pyrodis.ops.paths import cache_dir
@@ -250,12 +251,11 @@ def train_digit_judge(
     settings = f"{train.split}-n{len(train)}-e{num_epochs}-s{seed}-d{DIGIT_JUDGE_VERSION}"
     path = folder / f"{train.name}-{train.checksum[:12]}-{settings}.safetensors"
     tested_on = f"{test.name} {test.split} {test.checksum} {len(test)}"
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(torch.device("cpu"), seed):
         judge = DigitJudge(train.frame_shape, train.num_types, train.num_digits)
         found = load_cached(judge, path)
         if found is None:
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)
             judge = DigitJudge(train.frame_shape, train.num_types, train.num_digits)  # a damaged file may fill a part
             _train(judge, train, num_epochs, report)
         if found is None or found["tested_on"] != tested_on:

@@ -193,12 +193,12 @@ class NamedELBO(ELBO):
     def _kl(self, guide_site: Any, model_site: Any) -> tuple[torch.Tensor, bool]:
         value, mask = guide_site["value"], model_site["mask"]
         q, p = guide_site["fn"], model_site["fn"]
-        if self.analytic:
+        if self.analytic and _same_mask(guide_site["mask"], mask):
             with suppress(NotImplementedError):
                 return _masked(kl_divergence(q, p), mask), True
             with suppress(NotImplementedError):
                 return _masked(_conditional_kl(q, p, value), mask), not hasattr(p, "conditional_kl")
-        return _masked(q.log_prob(value) - p.log_prob(value), mask), False
+        return _masked(q.log_prob(value), guide_site["mask"]) - _masked(p.log_prob(value), mask), False
 
 
 class _CheckedReplay(ReplayMessenger):
@@ -234,7 +234,20 @@ def _conditional(fn: Any, value: torch.Tensor) -> Any:
 
 
 def _weight(site: Any) -> float:
-    return 0.0 if site["mask"] is False else float(site["scale"])
+    scale = site["scale"]
+    if isinstance(scale, torch.Tensor) and (scale.numel() > 1 or scale.requires_grad):
+        raise ValueError(
+            f"the scale of site '{site['name']}' must be a number that is not learned, got a tensor of shape "
+            f"{tuple(scale.shape)}; multiply what the program returns, or use Trace_ELBO"
+        )
+    return 0.0 if site["mask"] is False else float(scale)
+
+
+def _same_mask(first: Any, second: Any) -> bool:
+    """Whether two sites leave out the same data, so that one divergence stands for both."""
+    if isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor):
+        return first is second or torch.equal(*torch.broadcast_tensors(first, second))
+    return not isinstance(first, torch.Tensor) and not isinstance(second, torch.Tensor)
 
 
 def _log_prob(site: Any) -> torch.Tensor:
@@ -294,5 +307,10 @@ def _num_data(trace: Any, args: tuple[Any, ...]) -> int:
     for site in sample_sites(trace).values():
         for frame in site["cond_indep_stack"]:
             if frame.name == "data":
+                if frame.full_size not in (None, frame.size):
+                    raise ValueError(
+                        f'the plate "data" must hold every clip of the batch, got {frame.size} of {frame.full_size}; '
+                        "leave subsample and subsample_size out, as the objective is nats a clip"
+                    )
                 return frame.size
     return next((len(arg) for arg in args if isinstance(arg, torch.Tensor)), 1)

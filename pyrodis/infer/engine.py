@@ -207,8 +207,8 @@ class Engine(lightning.LightningModule):
         rows = terms.components.items()
         self._owners = {f"kl_{site}.{k}": k for site, row in rows for k in range(len(row))}
         named = terms.values | {f"kl_{site}.{k}": value for site, row in rows for k, value in enumerate(row)}
-        values = [value.detach().float() for value in named.values()]
-        return [*named, "total"], torch.stack([*values, terms.total.detach().float()]), terms.total
+        values = [value.detach().double() for value in named.values()]
+        return [*named, "total"], torch.stack([*values, terms.total.detach().double()]), terms.total
 
     def training_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
         """Return the objective of a batch, nats per datum."""

@@ -15,6 +15,7 @@ from torch import nn
 from pyrodis.infer.judge import Judge
 from pyrodis.infer.kept_rows import keep_rows
 from pyrodis.infer.queries import decode, encode, sample_prior
+from pyrodis.infer.sampler import seeded
 from pyrodis.metrics import (
     Score,
     active_units,
@@ -107,8 +108,7 @@ def decode_exchanges(
     """
     device = next(guide.parameters()).device
     amp = torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16-mixed" else nullcontext()
-    with torch.random.fork_rng(devices=[]), amp:
-        torch.manual_seed(seed)
+    with seeded(device, seed), amp:
         codes, factors = encode_all(guide, dataset, num_views)
         if not set(static) < set(codes) or not static:
             raise ValueError(

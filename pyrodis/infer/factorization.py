@@ -12,6 +12,7 @@ from torch import nn
 
 from pyrodis.guides import Factorization
 from pyrodis.infer.penalties import innermost
+from pyrodis.infer.sampler import seeded
 from pyrodis.infer.sites import get_trace, latent_sites
 from pyrodis.ops import check_frames
 
@@ -60,8 +61,7 @@ def measure_factorization(guide: nn.Module, x: torch.Tensor, seed: int = 0) -> F
     """
     x = check_frames(x).detach().double().requires_grad_()
     guide = copy.deepcopy(innermost(guide)).double().eval()
-    with torch.random.fork_rng(devices=[x.device] if x.device.type == "cuda" else []), torch.enable_grad():
-        torch.manual_seed(seed)
+    with seeded(x.device, seed), torch.enable_grad():
         drawn = latent_sites(get_trace(guide, x))
         codes = {name: site["value"].detach().requires_grad_() for name, site in drawn.items()}
         with poutine.condition(data=codes):

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from pyrodis.infer.sampler import seeded
 from pyrodis.nn import ConvEncoder
 from pyrodis.ops import channels_last, check_frames_shape, full_precision
 from pyrodis.ops.paths import cache_dir
@@ -147,12 +148,11 @@ def train_judge(
         folder / f"{train.name}-{train.checksum[:12]}-{train.split}-e{num_epochs}-s{seed}-v{JUDGE_VERSION}.safetensors"
     )
     tested_on = f"{test.name} {test.split} {test.checksum} {len(test)}"
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(torch.device("cpu"), seed):
         judge = Judge(train.frame_shape, train.factor_sizes)
         found = load_cached(judge, path)
         if found is None:
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)
             judge = Judge(train.frame_shape, train.factor_sizes)  # a damaged file may have filled a part of the first
             _train(judge, train, num_epochs, report)
         if found is None or found["tested_on"] != tested_on:

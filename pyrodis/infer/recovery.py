@@ -95,8 +95,8 @@ def retell(
         cause = f", as train[{items[0]}]['x'] holds NaN or infinity; mend that item" if items else ""
         hint = "" if items else "; train again with a lower learning_rate or with gradient_clip"
         return FloatingPointError(f"{error}{cause}; {kept}{hint}")
-    if isinstance(error, ValueError) and text.startswith("x of a batch contains NaN"):
-        return ValueError(f"train[{bad_items()[0]}]['x'] holds NaN; mend that item; {kept}")
+    if isinstance(error, ValueError) and text.startswith("x of a batch contains NaN") and (items := bad_items()):
+        return ValueError(f"train[{items[0]}]['x'] holds NaN; mend that item; {kept}")
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or _FULL.search(text):
         return MemoryError(
             f"memory ran out at {where}; lower batch_size, which is {batch_size}, the number of frames or the sizes of "

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch.utils.data import Sampler
 
-__all__ = ["StepBatchSampler", "derive_seed", "seed_noise"]
+__all__ = ["StepBatchSampler", "derive_seed", "seed_noise", "seeded"]
 
 
 def derive_seed(*key: int | str) -> int:
@@ -41,10 +42,35 @@ def seed_noise(device: torch.device, *key: int | str) -> None:
         >>> seed_noise(torch.device("cpu"), 0, "noise", 7); torch.equal(a, torch.randn(2))
         True
     """
-    seed = derive_seed(*key)
+    _seed(device, derive_seed(*key))
+
+
+def _seed(device: torch.device, seed: int) -> None:
     torch.default_generator.manual_seed(seed)  # torch.manual_seed formats a stack trace at each call without CUDA
     if device.type == "cuda":
         torch.cuda.default_generators[device.index or 0].manual_seed(seed)
+
+
+@contextmanager
+def seeded(device: torch.device, seed: int) -> Iterator[None]:
+    """Seed torch's generators of the CPU and of one device for a while; afterwards they are as they were.
+
+    `torch.manual_seed` would seed the generators of all devices, and `torch.random.fork_rng` keep those of the named.
+
+    Args:
+        device: The device that draws.
+        seed: The seed.
+
+    Example:
+        >>> state = torch.get_rng_state()
+        >>> with seeded(torch.device("cpu"), 0):
+        ...     a = torch.randn(2)
+        >>> torch.equal(torch.get_rng_state(), state)
+        True
+    """
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        _seed(device, seed)
+        yield
 
 
 class StepBatchSampler(Sampler[list[int]]):

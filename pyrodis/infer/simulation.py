@@ -90,7 +90,9 @@ def _rank(
     if OBSERVED not in truth.nodes:
         raise ValueError("the model must draw x at a site 'x', got a program without; pass the model, then the guide")
     x = truth.nodes[OBSERVED]["value"]
-    dim, joint, below = draws_dim(guide, x), _log_joint(truth, 1), dict[str, torch.Tensor]()
+    with _CheckedReplay(trace=truth):  # as the draws are scored: clips that a model draws have no frames hidden
+        joint = _log_joint(get_trace(model, x), 1)
+    dim, below = draws_dim(guide, x), dict[str, torch.Tensor]()
     for start in range(0, num_draws, chunk_size):
         size = min(chunk_size, num_draws - start)
         with pyro.plate("num_samples", size, dim=dim):

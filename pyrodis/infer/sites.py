@@ -107,11 +107,14 @@ def latent_sites(trace: Any) -> dict[str, Any]:
 def given_past(site: Any) -> Any:
     """Return the distribution of a site, that of a sequence with feedback as its frames' normals given those before.
 
+    A sequence whose mean does not depend on its draws, such as a Gauss-Markov chain, is returned as it is.
+
     Args:
         site: A site of a trace.
 
     Returns:
-        The distribution; where it has a `conditional`, that at the site's value. Its mean is what the program expects.
+        The distribution; where it feeds its draws back, its `conditional` at the site's value. Its mean is what the
+        program expects.
 
     Example:
         >>> from pyrodis.testing import tiny_dsvae
@@ -120,4 +123,4 @@ def given_past(site: Any) -> Any:
         torch.Size([2, 5, 2])
     """
     fn = site["fn"]
-    return fn.conditional(site["value"]) if hasattr(fn, "conditional") else fn
+    return fn.conditional(site["value"]) if hasattr(fn, "mean_path") and hasattr(fn, "conditional") else fn

@@ -109,7 +109,7 @@ class TotalCorrelation(nn.Module):
 def _normals(name: str, site: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Draws of a sequence's site, and mean and standard deviation of every frame, of the same shape."""
     value = site["value"]
-    fn = given_past(site) if hasattr(site["fn"], "mean_path") else site["fn"]
+    fn = given_past(site)
     if len(fn.event_shape) != 2:
         raise ValueError(f"site '{name}' must be a sequence with event shape (T, D), got {tuple(fn.event_shape)}")
     return value, fn.mean.expand(value.shape), fn.variance.sqrt().expand(value.shape)

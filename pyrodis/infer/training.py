@@ -58,9 +58,9 @@ def fit(
     -E_q log p(x | latents) + sum_s beta_s KL_s + sum_r weight_r penalty_r.
 
     Batches and noise are functions of the seed and the step alone, so a training that was cut anywhere and resumed on
-    the same machine gives the weights of one that was not cut, bit for bit on a CPU. Where the last checkpoint is
-    damaged, a warning says so and the training goes on from the one before. If data fail between two steps, the steps
-    made so far are saved first.
+    the same machine gives the weights of one that was not cut, bit for bit on a CPU, if an item of the data is the same
+    whenever it is asked for. Where the last checkpoint is damaged, a warning says so and the training goes on from the
+    one before. If data fail between two steps, the steps made so far are saved first.
 
     A script that torchrun started trains on all of its processes together, each on a device of its own: see
     ``batch_size``, ``strategy`` and ``accumulation`` of `FitSettings`. The first process alone writes.

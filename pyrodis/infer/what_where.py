@@ -14,6 +14,7 @@ from pyrodis.infer.digit_judge import ClipReading, DigitJudge
 from pyrodis.infer.evaluation import clips_at, encode_all
 from pyrodis.infer.kept_rows import keep_rows
 from pyrodis.infer.queries import decode, encode
+from pyrodis.infer.sampler import seeded
 from pyrodis.metrics import (
     Score,
     active_units,
@@ -99,8 +100,7 @@ def decode_what_where(
         >>> decodings = decode_what_where(model, guide, judge, clips)  # doctest: +SKIP
     """
     device = next(guide.parameters()).device
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(device, seed):
         codes, factors = encode_all(guide, dataset, num_views)
         order = torch.randperm(len(factors))
     _check_sites(what, codes, len(factors))

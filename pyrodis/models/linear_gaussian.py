@@ -16,6 +16,7 @@ from pyrodis.ops import (
     check_frames_shape,
     check_positive_int,
     check_positive_number,
+    full_precision,
     register_parameters,
     without_autocast,
 )
@@ -239,4 +240,4 @@ class LinearGaussianSequence(nn.Module):
         num_frames = check_frames_shape(x, self.frame_shape).shape[1]
         check_same_dtype("x", x, "the weights", self.static_weight)
         rows = self._rows(num_frames, shown)
-        return x.flatten(1)[:, rows] - self.offset, self.design(num_frames)[rows]
+        return full_precision(x).flatten(1)[:, rows] - self.offset, self.design(num_frames)[rows]

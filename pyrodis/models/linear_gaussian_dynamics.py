@@ -18,6 +18,7 @@ from pyrodis.ops import (
     check_positive_int,
     check_positive_number,
     check_shown,
+    full_precision,
     kalman_log_evidence,
     register_parameters,
     without_autocast,
@@ -200,7 +201,7 @@ class LinearGaussianDynamics(nn.Module):
         check_same_dtype("x", x, "the matrices", self.emission)
         every = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
         seen = every if shown is None else check_shown(shown, x).to(x.device).expand(x.shape[:2])
-        return x.flatten(2) - self.offset, seen
+        return full_precision(x).flatten(2) - self.offset, seen
 
 
 def _is_positive_definite(matrix: torch.Tensor) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from pyrodis.ops.checks import check_floating, check_positive_int, check_positive_number
+from pyrodis.ops.checks import check_floating, check_positive_int, check_positive_number, check_same_dtype
 from pyrodis.ops.precision import full_precision, without_autocast
 
 NORM_BOUND = 1 - 1e-5
@@ -51,7 +51,9 @@ def contraction(raw: torch.Tensor) -> torch.Tensor:
         try:
             root = torch.linalg.cholesky(torch.eye(raw.shape[-1], dtype=wide.dtype, device=raw.device) + wide.mT @ wide)
         except torch.linalg.LinAlgError as error:
-            raise ValueError("raw must be finite, got NaN or infinity; lower the learning rate") from error
+            raise ValueError(
+                "raw must be finite and below some 1e7, got NaN, infinity or larger numbers; lower the learning rate"
+            ) from error
         # M C^-T is the transposed solution of C y = M^T.
         return NORM_BOUND * torch.linalg.solve_triangular(root, wide.mT, upper=False).mT.to(raw.dtype)
 
@@ -143,6 +145,9 @@ def kalman_log_evidence(
     check_positive_number("scale", scale)
     _check_chain(transition, process_covariance, initial_covariance)
     _check_observed(check_floating("observed", observed), check_floating("emission", emission), len(transition), shown)
+    check_same_dtype("observed", observed, "transition", transition)
+    check_same_dtype("emission", emission, "transition", transition)
+    observed, emission = full_precision(observed), full_precision(emission)
     try:
         return _evidence(observed, emission, scale, (transition, process_covariance, initial_covariance), shown)
     except torch.linalg.LinAlgError as error:

@@ -43,6 +43,8 @@ def linear_recurrence(coefficients: torch.Tensor, drive: torch.Tensor) -> torch.
     """
     _check_tensors("coefficients", coefficients, drive, 2)
     _check_shapes(coefficients.shape[-2:], drive, (drive.shape[-2] - 1, drive.shape[-1]), "(..., T - 1, n)")
+    dtype = torch.promote_types(coefficients.dtype, drive.dtype)
+    coefficients, drive = coefficients.to(dtype), drive.to(dtype)
     batch = torch.broadcast_shapes(coefficients.shape[:-2], drive.shape[:-2])
     result: torch.Tensor = _Elementwise.apply(
         coefficients.expand(*batch, *coefficients.shape[-2:]), drive.expand(*batch, *drive.shape[-2:])

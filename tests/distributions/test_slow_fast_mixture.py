@@ -58,3 +58,12 @@ def test_bad_input() -> None:
     slow, fast = TruncatedLaplace(1.0, 0.1), TruncatedLaplace(0.5, 0.1, 0.0, 1.0)
     with pytest.raises(ValueError, match=r"the same bounds, got \(-1\.0, 1\.0\) and \(0\.0, 1\.0\)"):
         SlowFastMixture(torch.tensor(0.0), slow, fast)
+
+
+def test_the_variance_of_parts_that_are_close_is_right_in_single_precision() -> None:
+    def variance(kind: torch.dtype) -> torch.Tensor:
+        slow = TruncatedLaplace(torch.tensor(1.0, dtype=kind), torch.tensor(1e-4, dtype=kind))
+        fast = TruncatedLaplace(torch.tensor(0.9999, dtype=kind), torch.tensor(2e-4, dtype=kind))
+        return SlowFastMixture(torch.zeros((), dtype=kind), slow, fast).variance.double()
+
+    torch.testing.assert_close(variance(torch.float32), variance(torch.float64), rtol=2e-2, atol=0)

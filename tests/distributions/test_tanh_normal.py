@@ -10,6 +10,8 @@ import torch
 from pyrodis.distributions import TanhNormal
 from pyrodis.testing import check_distribution
 
+F, D = torch.float32, torch.float64
+
 
 def test_is_a_density_and_draws_from_it() -> None:
     torch.manual_seed(0)
@@ -69,3 +71,16 @@ def test_bad_input() -> None:
         TanhNormal(torch.tensor(0.0), torch.tensor(-1.0))
     with pytest.raises(ValueError, match="support"):
         TanhNormal(torch.tensor(0.0), torch.tensor(1.0)).log_prob(torch.tensor(1.0))
+
+
+@pytest.mark.parametrize("loc", [4.0, 5.0, 6.0])
+def test_the_variance_near_one_is_right_in_single_precision(loc: float) -> None:
+    single, double = (TanhNormal(torch.tensor(loc, dtype=kind), torch.tensor(0.1, dtype=kind)) for kind in (F, D))
+    u = loc + 0.1 * torch.linspace(-8, 8, 100_001, dtype=D)
+    weights = torch.distributions.Normal(loc, 0.1).log_prob(u).exp()
+    weights = weights / weights.sum()
+    away = -2 / (torch.exp(2 * u) + 1)  # tanh u - 1, of which nothing cancels
+    away = away - (weights * away).sum()
+    expected = (weights * away.square()).sum()
+    torch.testing.assert_close(double.variance, expected, rtol=1e-5, atol=0)
+    torch.testing.assert_close(single.variance.double(), expected, rtol=1e-5, atol=0)

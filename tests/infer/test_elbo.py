@@ -217,6 +217,56 @@ def test_a_tensor_mask_leaves_items_out() -> None:
         torch.testing.assert_close(masked.values[name] * 3, value)
 
 
+class Masked(nn.Module):
+    """A program under a mask of some clips."""
+
+    def __init__(self, program: nn.Module, keep: list[bool]) -> None:
+        super().__init__()
+        self.program, self.keep = program, torch.tensor(keep)
+
+    def forward(self, x: Tensor) -> Any:
+        with pyro.poutine.mask(mask=self.keep):
+            return self.program(x)
+
+
+@pytest.mark.parametrize("analytic", [False, True])
+@pytest.mark.parametrize("masks", [("both", [True, False, True]), ("guide", [True, False, True])])
+def test_masks_of_each_side_are_its_own_as_in_trace_elbo(masks: tuple[str, list[bool]], analytic: bool) -> None:
+    (model, guide), x = make_pair(), make_clips(3)
+    where, keep = masks
+    pair = (Masked(model, keep) if where == "both" else model, Masked(guide, keep))
+    theirs, _ = loss_and_gradients(TraceMeanField_ELBO() if analytic and where == "both" else Trace_ELBO(), pair, x)
+    ours, _ = loss_and_gradients(NamedELBO(analytic=analytic), pair, x)
+    if not (analytic and where == "both"):  # of sequences with feedback the frames' divergences are ours alone
+        torch.testing.assert_close(ours, theirs)
+    assert bool(ours.isfinite())
+
+
+def test_refuses_a_plate_of_some_of_the_clips() -> None:
+    def model(x: Tensor) -> None:
+        with pyro.plate("data", 100, subsample=x):
+            z = pyro.sample("z", Normal(0.0, 1.0))
+            pyro.sample("x", Normal(z, 1.0), obs=x)
+
+    def guide(x: Tensor) -> None:
+        with pyro.plate("data", 100, subsample=x):
+            pyro.sample("z", Normal(x, 1.0))
+
+    with pytest.raises(ValueError, match='the plate "data" must hold every clip of the batch, got 10 of 100; leave'):
+        NamedELBO().terms(model, guide, torch.zeros(10))
+
+
+def test_refuses_scales_that_it_could_not_follow() -> None:
+    for scale in (torch.ones((), requires_grad=True), torch.ones(3)):
+
+        def model(x: Tensor, scale: Tensor = scale) -> None:
+            with pyro.plate("data", len(x)), pyro.poutine.scale(scale=scale):
+                pyro.sample("x", Normal(0.0, 1.0), obs=x)
+
+        with pytest.raises(ValueError, match="scale of site 'x' must be a number that is not learned, got a tensor"):
+            NamedELBO().terms(model, lambda x: None, torch.zeros(3))
+
+
 @pytest.mark.parametrize("side", ["model", "guide"])
 @pytest.mark.parametrize("weight", [0.0, 2.0])
 def test_refuses_weights_on_one_side(side: str, weight: float) -> None:

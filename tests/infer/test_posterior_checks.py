@@ -21,6 +21,7 @@ from pyrodis.infer import (
     latent_kl,
     pareto_khat,
     posterior_correlation,
+    score_shown_frames,
     simulation_based_calibration,
 )
 from pyrodis.infer.calibration import rank_p_values
@@ -30,7 +31,7 @@ from pyrodis.infer.simulation import simulated_ranks
 from pyrodis.models import BetaVAE, EigenvalueVAE, LaplaceEigenvalues, MixtureStartPrior, NormalPixels, StandardPrior
 from pyrodis.nn import ConvDecoder, ConvEncoder
 from tests import components
-from tests.linear_gaussian import ExactGuide, LinearGuide, T, draw, make_model
+from tests.linear_gaussian import PATTERN, ExactGuide, LinearGuide, T, draw, make_model
 from tests.pairs import DYNAMIC_PAIRS, FRAME, make_clips, make_pair
 
 MODEL = make_model()
@@ -43,6 +44,14 @@ def eigenvalue_pair() -> tuple[nn.Module, nn.Module]:
     prior = LaplaceEigenvalues(2)
     model = EigenvalueVAE(ConvDecoder(2, FRAME, base_channels=2), prior, NormalPixels(), 2, num_frames=T)
     return model.eval(), EigenvalueGuide(ConvEncoder(FRAME, 4, base_channels=2), 2, hidden_dim=4).eval()
+
+
+def test_calibration_of_an_exact_guide_where_frames_are_hidden() -> None:
+    """The joint density of truth and draws leaves out the same frames."""
+    model = score_shown_frames(MODEL, PATTERN)
+    ranks = simulated_ranks(model, ExactGuide(MODEL, PATTERN), 300, 19, with_joint=True)
+    p_values = rank_p_values(ranks["log_joint"].unsqueeze(-1), 19, 10)
+    assert float(p_values.min()) > 1e-3
 
 
 def test_a_pair_with_components() -> None:

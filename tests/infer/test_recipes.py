@@ -15,7 +15,14 @@ from pyro.infer import SVI, Trace_ELBO
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from pyrodis.guides import FramewiseGuide
+from pyrodis.guides import (
+    BasisTransition,
+    DenseTransition,
+    DiagonalTransition,
+    FramewiseGuide,
+    RotationTransition,
+    StructuredGuide,
+)
 from pyrodis.infer import Contrast, DensityRatio, FitSettings, GuideRun, MutualInformation, Reencoding, SameClip
 from pyrodis.infer.checkpoint import RunState
 from pyrodis.infer.elbo import NamedELBO
@@ -24,7 +31,7 @@ from pyrodis.infer.loading import load
 from pyrodis.infer.penalties import add_guide_penalty, add_penalty, innermost, penalty_modules, wrappers
 from pyrodis.infer.queries import encode, reconstruct
 from pyrodis.infer.second_pass import second_pass, unseen
-from pyrodis.infer.sites import get_trace
+from pyrodis.infer.sites import get_trace, given_past
 from pyrodis.infer.training import fit
 from pyrodis.nn import ConvEncoder, FrameShuffle, RandomTones, SubtractMean
 from pyrodis.testing import check_model_guide, tiny_dsvae
@@ -394,3 +401,17 @@ def test_subtract_mean_refuses_images_and_what_is_no_encoder() -> None:
         SubtractMean(nn.Identity())
     with pytest.raises(TypeError, match="encoder must be a module from frames to features, got function"):
         SubtractMean(lambda x: x)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("transition", [DiagonalTransition, BasisTransition, DenseTransition, RotationTransition])
+def test_recipes_take_chains_whose_means_do_not_depend_on_draws(transition: type) -> None:
+    """Their density is known as it is, and their mean is that of the guide, not that of a draw."""
+    torch.manual_seed(0)
+    guide = StructuredGuide(ConvEncoder((1, 8, 8), 4, base_channels=2), 2, 6, transition=transition(4, 2))
+    x = torch.rand(3, T, 1, 8, 8)
+    site = get_trace(guide, x).nodes["z"]
+    assert torch.equal(given_past(site).mean, site["fn"].mean)
+    contrast = Contrast("z", FrameShuffle())
+    value = contrast(GuideRun(guide, x, {"z": site}))
+    assert value.shape == (3,)
+    assert bool(value.isfinite().all())

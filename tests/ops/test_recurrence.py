@@ -63,3 +63,14 @@ def test_refuses_shapes_that_do_not_fit() -> None:
         linear_recurrence(torch.zeros(5, 2), torch.zeros(5, 2))
     with pytest.raises(ValueError, match=r"that end in \(4, 2, 2\), got \(4, 2, 3\)"):
         matrix_recurrence(torch.zeros(4, 2, 3), torch.zeros(5, 2, 1))
+
+
+def test_real_coefficients_of_a_complex_drive_have_real_gradients() -> None:
+    torch.manual_seed(0)
+    a = torch.rand(4, 2, dtype=torch.float64, requires_grad=True)
+    b = torch.randn(5, 2, dtype=torch.complex128, requires_grad=True)
+    found = torch.autograd.grad(linear_recurrence(a, b).abs().square().sum(), (a, b))
+    expected = torch.autograd.grad(by_loop(a, b).abs().square().sum(), (a, b))
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.dtype == theirs.dtype
+        torch.testing.assert_close(ours, theirs)
