@@ -61,7 +61,7 @@ SHARED: dict[str, Any] = {
     "output_bias": -3.0,
     "schedule": "cosine",
     "precision": "bf16-mixed",
-    "num_test": 800,
+    "num_test": 1_100,  # the least that probes of 55 pairs of digits take
     "test_frames": 20,
     "judge_frames": 200_000,
     # the report's set-up

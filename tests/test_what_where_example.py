@@ -17,6 +17,7 @@ import pytest
 import torch
 
 import pyrodis
+from pyrodis.datasets import BundledDigits
 from pyrodis.guides import WhatThenWhereGuide, WhatWhereGuide, WhereThenWhatGuide
 from pyrodis.infer import History, score_shown_frames
 from pyrodis.infer.penalties import innermost
@@ -456,3 +457,11 @@ def test_a_row_is_stored_with_its_figures(results: ModuleType, tmp_path: Path, m
     assert found["history"] == {"epoch": [1, 2], "train_total": [3, 2], "validation_total": [4, 5]}
     kept = {path.name for path in tmp_path.iterdir() if path.suffix in {".png", ".gif"}}
     assert kept == {"what_where-cure.png", "what_where-cure.gif", "what_where-overfit-cure.png"}
+
+
+@pytest.mark.parametrize("preset", ["default", "best", "paper"])
+def test_every_preset_has_test_clips_for_its_probes(example: ModuleType, preset: str) -> None:
+    """As a user runs it: smoke tests have sizes of their own, so that they do not see a preset that is refused."""
+    options = example.make_parser().parse_args(["--preset", preset])
+    example.apply_preset(options)
+    assert len(example.ww.load_test(options, BundledDigits())) == options.num_test
