@@ -373,7 +373,7 @@ def test_an_interrupt_waits_for_what_the_training_saves(tmp_path: Path) -> None:
     finally:
         process.kill()
     assert (process.returncode, saved.exists()) == (130, True)
-    assert errors == f"{script} ended with code 130; the same command goes on from there\n"
+    assert errors == f"{script} ended with code 130; what it saved is kept, see above for why\n"
 
 
 def test_a_cut_sweep_keeps_what_it_has_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

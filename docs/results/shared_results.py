@@ -50,7 +50,10 @@ def call(command: Sequence[str], env: Mapping[str, str] | None = None) -> None:
     try:
         subprocess.run([sys.executable, *command], cwd=ROOT, env=env, check=True)
     except CalledProcessError as error:
-        print(f"{command[0]} ended with code {error.returncode}; the same command goes on from there", file=sys.stderr)
+        print(
+            f"{command[0]} ended with code {error.returncode}; what it saved is kept, see above for why",
+            file=sys.stderr,
+        )
         raise SystemExit(error.returncode if error.returncode > 0 else 128 - error.returncode) from None
     finally:
         signal.signal(signal.SIGINT, handler)

@@ -129,6 +129,11 @@ def _check_size(size: int) -> None:
         raise ValueError(f"size must be at least {_MIN_SIZE}, got {size}; 64 and 128 are usual")
 
 
+def _column(vector: tuple[float, float, float]) -> Tensor:
+    """A vector of space as (3, 1), in single precision whatever torch's default is."""
+    return torch.tensor(vector, dtype=torch.float32).unsqueeze(-1)
+
+
 def _directions(pixels: Tensor, grid: int) -> Tensor:
     """Directions (3, Q) of the rays through some pixels (Q) of a frame of grid x grid, from the camera."""
     across = ((2 * (pixels % grid) + 1).float() / grid - 1) * VIEW
@@ -154,7 +159,7 @@ def sphere_edges(centers: Tensor, radii: Tensor) -> Tensor:
         >>> (100 * sphere_edges(torch.tensor([[0.0], [0.0], [0.5]]), torch.tensor([0.5]))).round().flatten().tolist()
         [-15.0, 15.0, -18.0, 12.0]
     """
-    x, y, z = centers - torch.tensor(CAMERA, dtype=torch.float32).unsqueeze(-1)
+    x, y, z = centers - _column(CAMERA)
     cos, sin = math.cos(PITCH), math.sin(PITCH)
     depth = cos * y - sin * z
     edges = []
@@ -181,7 +186,7 @@ def _windows(centers: Tensor, radii: Tensor, grid: int) -> tuple[Tensor, Tensor]
 def _nearest(solids: Solids, num_scenes: int, grid: int) -> tuple[Tensor, Tensor]:
     """Distance to the nearest object and its slot (M for none), for each ray: (B, grid^2) each."""
     pixels, which = _windows(solids.centers, solids.bounds, grid)
-    origin = torch.tensor(CAMERA, dtype=torch.float32).unsqueeze(-1)
+    origin = _column(CAMERA)
     near, far = solids.intervals(which, origin.expand(3, len(which)), _directions(pixels, grid))
     hit = ((near < far) & (near > 0)).nonzero().flatten()
     near, which = take(near, hit), take(which, hit)
@@ -212,7 +217,7 @@ def _draw(objects: SceneObjects, size: int) -> Tensor:
 def _ground_points(pixels: Tensor, grid: int) -> Tensor:
     """Where the rays through pixels meet the ground: (3, Q)."""
     directions = _directions(pixels, grid)
-    points = torch.tensor(CAMERA, dtype=torch.float32).unsqueeze(-1) - CAMERA[2] / directions[2] * directions
+    points = _column(CAMERA) - CAMERA[2] / directions[2] * directions
     points[2] = 0
     return points
 
@@ -242,7 +247,7 @@ def _ground_shadows(solids: Solids, owner: Tensor, grid: int) -> Tensor:
 
 def _object_shadows(solids: Solids, which: Tensor, points: Tensor) -> Tensor:
     """Which points (3, Q) of objects (Q) other objects keep the light from: bool (Q)."""
-    light = torch.tensor(LIGHT, dtype=torch.float32).unsqueeze(-1)
+    light = _column(LIGHT)
     dark = torch.zeros(len(which), dtype=torch.bool)
     for slot in range(solids.num_slots):
         caster = solids.table[solids.scenes, slot]
@@ -264,13 +269,10 @@ def _dot(first: Tensor, second: Tensor) -> Tensor:
 
 def _surface(solids: Solids, which: Tensor, depth: Tensor, directions: Tensor) -> Tensor:
     """Colors (3, Q) of objects (Q) at a distance (Q) in directions (3, Q) from the camera."""
-    points = torch.tensor(CAMERA, dtype=torch.float32).unsqueeze(-1) + depth * directions
+    points = _column(CAMERA) + depth * directions
     normals = solids.normals(which, points)
     view = -directions / _dot(directions, directions).sqrt()
-    light, fill = (
-        torch.tensor(LIGHT, dtype=torch.float32).unsqueeze(-1),
-        torch.tensor(_FILL, dtype=torch.float32).unsqueeze(-1),
-    )
+    light, fill = _column(LIGHT), _column(_FILL)
     lit = (~_object_shadows(solids, which, points)).float()
     key = _dot(normals, light).clamp(min=0) * lit
     soft = 0.34 + 0.14 * normals[2] + 0.22 * _dot(normals, fill).clamp(min=0)

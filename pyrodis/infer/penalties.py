@@ -201,8 +201,10 @@ def _per_datum(name: str, value: Any, inputs: tuple[Any, ...]) -> torch.Tensor:
 
 
 def _check_name(name: Any) -> None:
-    if not isinstance(name, str) or name in ("", "total"):
-        raise ValueError(f'the name of a penalty must be a string, neither empty nor "total", got {name!r}')
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a penalty must be a string, got {name!r} of type {type(name).__name__}")
+    if name in ("", "total"):
+        raise ValueError(f'the name of a penalty must neither be empty nor "total", got {name!r}; choose another')
 
 
 def _register(penalty: Any) -> None:
@@ -233,6 +235,7 @@ def add_penalty(program: nn.Module, name: str, penalty: Penalty, weight: float, 
         a module.
 
     Raises:
+        TypeError: If the name is not a string or the weight not a number.
         ValueError: If the side is unknown, the weight is negative, or the name is empty or "total".
 
     Example:
@@ -266,7 +269,7 @@ def add_guide_penalty(guide: nn.Module, name: str, penalty: GuidePenalty, weight
         A guide with the penalty; its parameters are the guide's, and the penalty's if that is a module.
 
     Raises:
-        TypeError: If the weight is not a number.
+        TypeError: If the name is not a string or the weight not a number.
         ValueError: If the weight is negative, or the name is empty or "total".
 
     Example:

@@ -150,10 +150,17 @@ def test_refuses_what_is_not_one_value_a_clip(penalty: Any, error: type[Exceptio
             penalized(make_clips(3))
 
 
-@pytest.mark.parametrize("name", ["", "total", 3])
-def test_refuses_names_that_the_history_has_no_column_for(name: Any) -> None:
+@pytest.mark.parametrize(
+    ("name", "error", "match"),
+    [
+        ("", ValueError, 'must neither be empty nor "total", got'),
+        ("total", ValueError, 'must neither be empty nor "total", got'),
+        (3, TypeError, "must be a string, got 3 of type int"),
+    ],
+)
+def test_refuses_names_that_the_history_has_no_column_for(name: Any, error: type[Exception], match: str) -> None:
     for make in (partial(add_penalty, side="guide"), add_guide_penalty):
-        with pytest.raises(ValueError, match='must be a string, neither empty nor "total", got'):
+        with pytest.raises(error, match=match):
             make(nn.Identity(), name, lambda output: output["f"], 1.0)
 
 
