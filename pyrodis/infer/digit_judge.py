@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy, one_hot
 from pyrodis.infer.judge import load_cached, save_cached
 from pyrodis.infer.sampler import seeded
 from pyrodis.metrics import centroid_error
-from pyrodis.ops import channels_last, check_frames_shape, check_positive_int, full_precision
+from pyrodis.ops import channels_last, check_frames_shape, check_positive_int, full_precision, in_parts
 from pyrodis.ops.paths import cache_dir
 
 DIGIT_JUDGE_VERSION = 1
@@ -183,7 +183,7 @@ class DigitJudge(nn.Module):
         return torch.searchsorted(keys, (types.sort(-1).values * weights).sum(-1))
 
     def _hidden(self, flat: Tensor) -> Tensor:
-        maps = self.trunk(flat)
+        maps = in_parts(self.trunk, flat)
         pooled = torch.cat([maps.amax((-1, -2)), maps.mean((-1, -2))], 1)
         return full_precision(self.hidden(pooled).relu())
 
@@ -197,7 +197,7 @@ class DigitJudge(nn.Module):
     def _centers(self, flat: Tensor) -> Tensor:
         """Frames (N, C, H, W) to (N, M, 2) in pixels; the network's own unit is half the frame, from its middle."""
         half = (self.frame_shape[1] - 1) / 2
-        return half * (1 + full_precision(self.position(flat)).unflatten(1, (-1, 2)))
+        return half * (1 + full_precision(in_parts(self.position, flat)).unflatten(1, (-1, 2)))
 
 
 def train_digit_judge(

@@ -11,7 +11,7 @@ from torch import nn
 
 from pyrodis.nn.conv import check_frame_dtype, check_num_to_normalize, flatten_frames, max_over_places
 from pyrodis.nn.strided import _check_frame_shape, _check_widths
-from pyrodis.ops import check_positive_int, full_precision
+from pyrodis.ops import check_positive_int, full_precision, in_parts
 
 
 class PooledEncoder(nn.Module):
@@ -67,7 +67,7 @@ class PooledEncoder(nn.Module):
             Tensor of shape (..., feature_dim), in full precision.
         """
         flat = flatten_frames(frames, self.frame_shape, next(self.parameters()))
-        return full_precision(self.blocks(flat).flatten(1)).reshape(*frames.shape[:-3], -1)
+        return full_precision(in_parts(self.blocks, flat).flatten(1)).reshape(*frames.shape[:-3], -1)
 
 
 class PlaceBlindEncoder(nn.Module):
@@ -158,7 +158,7 @@ class PlaceBlindEncoder(nn.Module):
         """
         flat = flatten_frames(frames, self.frame_shape, self.norm.weight)
         check_num_to_normalize(len(flat), self.training)
-        features = self.norm(full_precision(max_over_places(self.blocks(flat))))
+        features = self.norm(full_precision(max_over_places(in_parts(self.blocks, flat))))
         return full_precision(features).reshape(*frames.shape[:-3], -1)
 
 
@@ -236,7 +236,7 @@ class UpsampleDecoder(nn.Module):
             )
         check_frame_dtype("codes", codes, self.linear.weight)
         hidden = self.linear(codes.reshape(-1, self.code_dim)).unflatten(1, self.start)
-        output = self.blocks(hidden.contiguous(memory_format=torch.channels_last))
+        output = in_parts(self.blocks, hidden.contiguous(memory_format=torch.channels_last))
         return full_precision(output).reshape(*codes.shape[:-1], *self.frame_shape)
 
 

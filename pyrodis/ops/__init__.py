@@ -15,6 +15,7 @@ from pyrodis.ops.layout import channels_last
 from pyrodis.ops.linear_dynamics import chain_precision, contraction, kalman_log_evidence
 from pyrodis.ops.matching import match_parts
 from pyrodis.ops.parameters import register_parameters
+from pyrodis.ops.parts import in_parts
 from pyrodis.ops.precision import full_precision, without_autocast
 from pyrodis.ops.recurrence import linear_recurrence, matrix_recurrence
 
@@ -33,6 +34,7 @@ __all__ = [
     "check_single_frames",
     "contraction",
     "full_precision",
+    "in_parts",
     "kalman_log_evidence",
     "keep_freed_memory",
     "linear_recurrence",

@@ -214,6 +214,7 @@ ELSEWHERE = {
     "as_components",
     "register_parameters",
     "channels_last",
+    "in_parts",
     "keep_freed_memory",
     "without_autocast",
     "eigenvalue_histogram",
