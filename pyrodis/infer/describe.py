@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
 __all__ = ["BUILT_IN", "SEQUENTIAL", "build", "describe"]
@@ -96,6 +97,7 @@ BUILT_IN: dict[str, str] = {
     "GaussianBlur": "pyrodis.nn",
     "Silhouette": "pyrodis.nn",
     "HideFrames": "pyrodis.nn",
+    "ShownFrames": "pyrodis.infer.hidden_frames",
 }
 """Class name to the module that exports it: with a sequence of them, the only classes that a description can build."""
 
@@ -109,8 +111,9 @@ def describe(module: object) -> dict[str, Any]:
     """Return the class and the constructor arguments of a module, as JSON can hold them.
 
     Every argument of the constructor is read from the attribute of the same name; modules among them, and those of a
-    `torch.nn.ModuleList`, are described the same way. A `torch.nn.Sequential` of unnamed modules has the one argument
-    "modules", a list. A class that does not keep its arguments so is recorded with ``"arguments": None``.
+    `torch.nn.ModuleList`, are described the same way; tensors of bool become lists. A `torch.nn.Sequential` of unnamed
+    modules has the one argument "modules", a list. A class that does not keep its arguments so is recorded with
+    ``"arguments": None``.
 
     Args:
         module: A module.
@@ -155,6 +158,8 @@ def _plain(value: object) -> Any:
         return [describe(part) for part in value]
     if isinstance(value, nn.Module):
         return describe(value)
+    if isinstance(value, torch.Tensor) and value.dtype == torch.bool:
+        return value.tolist()
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):

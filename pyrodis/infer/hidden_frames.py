@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -42,17 +42,18 @@ class ShownFrames(nn.Module):
 
     Args:
         program: The model.
-        shown: Which frames are observed, or a function of the clips that says so.
+        shown: Which frames are observed, a bool tensor or the sequence of its values; or a function of the clips that
+            says so.
 
     Example:
         >>> ShownFrames(nn.Identity(), torch.tensor([True, False])).shown
         tensor([ True, False])
     """
 
-    def __init__(self, program: nn.Module, shown: Shown) -> None:
+    def __init__(self, program: nn.Module, shown: Shown | Sequence[Any]) -> None:
         super().__init__()
         self.program = program
-        self.shown = shown
+        self.shown: Shown = torch.tensor(shown) if isinstance(shown, Sequence) else shown
 
     def forward(self, x: torch.Tensor | None = None, batch_size: int | None = None, **inputs: Any) -> Any:
         """Run the model; without clips nothing is hidden.
@@ -86,8 +87,8 @@ def score_shown_frames(model: nn.Module, shown: Shown) -> ShownFrames:
 
     A model that scores some frames only, as `DelayedVAE` does, scores those of them that are shown.
 
-    A run that is fitted with it is saved as this module: load it with `load(run, model=score_shown_frames(...),
-    guide=...)`, objects of one's own making.
+    A run that is fitted with it is saved as this module, and `load` gives it back; its `program` is the model. Where
+    `shown` is a function, load it with `load(run, model=score_shown_frames(...))`, an object of one's own making.
 
     Args:
         model: A model whose site "x" has independent pixels.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pyro
@@ -11,9 +12,10 @@ from pyro.infer import Trace_ELBO
 from torch import nn
 
 import pyrodis
-from pyrodis.infer import NamedELBO, score_shown_frames
+from pyrodis.infer import FitSettings, NamedELBO, score_shown_frames
 from pyrodis.models import BernoulliPixels, StandardPrior
 from pyrodis.nn import visible_frames
+from pyrodis.testing import tiny_dsvae
 from tests.pairs import every_pair, make_clips, make_latents, make_model, make_pair
 
 SHOWN = torch.tensor([True, False, True, True])
@@ -106,3 +108,26 @@ def test_pixels_that_are_not_independent() -> None:
         ValueError, match=r"the site 'x' must be a distribution of independent pixels with to_event\(4\)"
     ):
         score_shown_frames(Whole(), SHOWN)(make_clips())
+
+
+@pytest.mark.parametrize("shown", [SHOWN, torch.stack([SHOWN, ~SHOWN])], ids=["of the clips", "of each clip"])
+def test_a_run_of_shown_frames_is_loaded_as_it_was(shown: torch.Tensor, tmp_path: Path) -> None:
+    (model, guide), x = tiny_dsvae(), make_clips(2).float()
+    scored = score_shown_frames(model, shown)
+    settings = FitSettings(num_epochs=1, batch_size=2, device="cpu")
+    pyrodis.fit(scored, guide, x, settings=settings, output=tmp_path / "run")
+    loaded, loaded_guide = pyrodis.load(tmp_path / "run")
+    assert torch.equal(loaded.shown, shown)
+    latents = pyrodis.encode(guide, x)
+    assert torch.equal(log_likelihood(loaded, x, latents), log_likelihood(scored.eval(), x, latents))
+    assert torch.equal(pyrodis.reconstruct(loaded, loaded_guide, x), pyrodis.reconstruct(model, guide, x))
+
+
+def test_a_run_whose_shown_frames_are_a_function_is_loaded_with_it(tmp_path: Path) -> None:
+    (model, guide), x = tiny_dsvae(), make_clips(2).float()
+    settings = FitSettings(num_epochs=1, batch_size=2, device="cpu")
+    pyrodis.fit(score_shown_frames(model, visible_frames), guide, x, settings=settings, output=tmp_path / "run")
+    with pytest.raises(ValueError, match=r"ShownFrames were not recorded; pass the objects with load\(run, model="):
+        pyrodis.load(tmp_path / "run")
+    loaded, _ = pyrodis.load(tmp_path / "run", model=score_shown_frames(tiny_dsvae()[0], visible_frames))
+    assert loaded.shown is visible_frames
