@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SMOKE = (
     "dsvae_step",
     "precision",
+    "parts",
     pytest.param("pipelines", marks=pytest.mark.long),
     "draws",
     "guides",

@@ -11,8 +11,8 @@ _PART_SIZE = 64  # frames: their maps after a first convolution are a few megaby
 def in_parts(network: nn.Module, batch: torch.Tensor) -> torch.Tensor:
     """Return `network(batch)`, on a CPU in parts of 64 rows wherever nothing is kept for a backward pass.
 
-    The maps of some hundred frames do not fit into a CPU's cache, so that every layer would wait for the memory: in
-    parts, networks of frames take about half the time. Where gradients are recorded, the network is in training mode
+    The maps of some hundred frames do not fit into a CPU's cache, so that every layer would wait for the memory
+    (measured by `benchmarks/parts.py`). Where gradients are recorded, the network is in training mode
     (a batch normalization needs the whole batch), or the batch is on another device, it is called once.
 
     Args:
