@@ -2,9 +2,9 @@
 
     python benchmarks/parts.py [--output docs/results/parts.json]
 
-640 frames of 64 x 64 pixels (32 clips of 20), in single precision, channels last, without gradients: the networks of
-the default preset of what and where and its judge, which `pyrodis.ops.in_parts` calls on 64 frames at a time, and those
-of the default preset on Sprites, which are called once. The values are the same; each round times both.
+640 frames of 64 x 64 pixels (32 clips of 20), in single precision, channels last, without gradients: convolutions of
+the default presets on what and where, its judge, and Sprites, which `pyrodis.ops.in_parts` calls on 64 frames at a
+time. The values are the same; each round times both.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from shared_benchmark import compare, finish, machine, parse
 from torch import nn
 
-from pyrodis.infer import DigitJudge, Judge
+from pyrodis.infer import DigitJudge
 from pyrodis.nn import ConvDecoder, ConvEncoder, PooledEncoder, UpsampleDecoder
 from pyrodis.ops import channels_last, in_parts
 
@@ -29,7 +29,6 @@ def make_networks(small: bool) -> dict[str, tuple[nn.Module, int]]:
         "UpsampleDecoder": (UpsampleDecoder(80, (1, 64, 64), widths[::-1]).blocks, widths[-1]),
         "DigitJudge, digits": (DigitJudge(base_channels=2 if small else 16).trunk, 1),
         "DigitJudge, centers": (DigitJudge(base_channels=2 if small else 16).position, 1),
-        "Judge": (Judge((3, 64, 64), (9, 6), base_channels=2 if small else 16).encoder, 3),
         "ConvEncoder": (ConvEncoder(base_channels=width).convolutions, 3),
         "ConvDecoder": (ConvDecoder(48, base_channels=width).convolutions, 8 * width),
     }

@@ -385,9 +385,10 @@ def test_tables_over_seeds(results: ModuleType, tmp_path: Path, monkeypatch: pyt
     assert lines[3].endswith("| not finished | 0.400 |  | not finished |")
     assert lines[4].endswith("| not finished | 0.375 | at least .90 | not finished |"), ".3 of .8 above chance"
     assert lines[5].endswith("| not finished | 3.000 | at most 2 | not finished |")
-    assert lines[6].endswith("| not finished | 0.300 | at most .05 | not finished |"), "of the better probe"
-    assert lines[7].endswith("| not finished | 0.020 | at most .05 | not finished |"), "of the better probe"
-    assert lines[8].endswith("| not finished | 0.01000 | does not grow | 0.01000 |")
+    assert lines[6].endswith("| not finished | -0.080 |  | not finished |"), ".02 less chance"
+    assert lines[7].endswith("| not finished | 0.300 | at most .05 | not finished |"), "of the better probe"
+    assert lines[8].endswith("| not finished | 0.020 | at most .05 | not finished |"), "of the better probe"
+    assert lines[9].endswith("| not finished | 0.01000 | does not grow | 0.01000 |")
     table = results.table([*results.REPORT], results.SWAP_SCORES)
     assert (
         "| Barlow Twins, lambda 10; 500 steps | 2 | 0.900 ± 0.000 | 0.400 ± 0.000 | 0.375 ± 0.000 | 0.020 ± 0.000 | 1.5"

@@ -278,9 +278,9 @@ def value_of(result: dict[str, Any], run: str, score: str) -> float | None:
     """A score of a run of a row, or one that is made of its scores.
 
     "kept" is the identity after a swap as a part of that of reconstructions, both less chance: 0 where a swap leaves
-    nothing of it; "over_floor" by how many pixels centers are off after a swap beyond the judge's own error; "leak" by
-    how much "where" tells the identity above chance, and "place" the R^2 of positions read off "what", both by the
-    better of two probes.
+    nothing of it; "over_floor" by how many pixels centers are off after a swap beyond the judge's own error; "left" how
+    often a swap shows the identity of the clip that gave "where", above chance; "leak" by how much "where" tells the
+    identity above chance, and "place" the R^2 of positions read off "what", both by the better of two probes.
     """
     found = result["scores"]
 
@@ -295,6 +295,8 @@ def value_of(result: dict[str, Any], run: str, score: str) -> float | None:
             return swapped / max(decoded, 1e-9)
         if score == "over_floor":
             return part("swapped/centroid_error") - part("real/centroid_error")
+        if score == "left":
+            return part("swapped/identity_of_where") - part("swapped/identity_of_where", "chance")
         if score == "leak":
             found_by = [f"where/identity/{probe}" for probe in ("linear", "network")]
             return max(part(name) - part(name, "chance") for name in found_by)
@@ -452,6 +454,7 @@ GOALS = (
         BY_SWAP,
     ),
     ("swap: centers off those of where's clip, pixels over the judge's own error", "over_floor", "at most 2", BY_SWAP),
+    ("swap: identity of where's clip, above chance", "left", "", BY_SWAP),
     ("identity read off where by the better of two probes, above chance", "leak", "at most .05", BY_SWAP),
     ("position read off what by the better of two probes, R²", "place", "at most .05", BY_SWAP),
     (

@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 
 from pyrodis.infer.sampler import seeded
 from pyrodis.nn import ConvEncoder
-from pyrodis.ops import channels_last, check_frames_shape, full_precision, in_parts
+from pyrodis.ops import channels_last, check_frames_shape, full_precision
 from pyrodis.ops.paths import cache_dir
 
 JUDGE_VERSION = 1
@@ -75,8 +75,7 @@ class Judge(nn.Module):
         Returns:
             Tensor (B, 128), in full precision.
         """
-        x = check_frames_shape(x, self.frame_shape)
-        frames = in_parts(self.encoder, x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        frames = self.encoder(check_frames_shape(x, self.frame_shape))
         return full_precision(self.temporal(frames.transpose(1, 2)).relu().mean(dim=2))
 
     @torch.no_grad()

@@ -108,7 +108,7 @@ def decode(model: nn.Module, latents: Mapping[str, torch.Tensor]) -> torch.Tenso
         raise ValueError(
             "decode takes the model, got a program that cannot run without x; pass the model, not the guide"
         )
-    with _evaluating(model):
+    with _evaluating(model), SubstituteLatents(_mean_or_draw):  # noise that nobody sees takes time
         sites = latent_sites(get_trace(model, batch_size=1))
         batch_size = _check_latents(sites, latents)
         with poutine.condition(data=dict(latents)):
@@ -255,6 +255,13 @@ def _evaluating(program: nn.Module) -> Iterator[None]:
 
 def _central_value(fn: Any) -> torch.Tensor:
     return fn.mean_path if hasattr(fn, "mean_path") else fn.mean
+
+
+def _mean_or_draw(fn: Any) -> torch.Tensor:
+    try:
+        return _central_value(fn)
+    except NotImplementedError:  # a distribution of one's own without a mean
+        return fn()
 
 
 def _latents(trace: Any) -> Latents:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from pyrodis.nn.conv import check_frame_dtype, check_frame_shape
-from pyrodis.ops import check_positive_int, full_precision
+from pyrodis.ops import check_positive_int, full_precision, in_parts
 
 _SLOPE = 0.2
 
@@ -104,7 +104,7 @@ class BroadcastDecoder(nn.Module):
         check_frame_dtype("codes", codes, self.code_layer.weight)
         hidden = self.code_layer(codes.reshape(-1, self.code_dim))[..., None, None]
         hidden = hidden + self.coordinate_layer(self.coordinates)
-        output = self.convolutions(hidden.contiguous(memory_format=torch.channels_last))
+        output = in_parts(self.convolutions, hidden.contiguous(memory_format=torch.channels_last))
         return full_precision(output).reshape(*codes.shape[:-1], *self.frame_shape)
 
 

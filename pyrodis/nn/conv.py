@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import nn
 
-from pyrodis.ops import check_positive_int, full_precision
+from pyrodis.ops import check_positive_int, full_precision, in_parts
 
 _SLOPE = 0.2
 
@@ -78,7 +78,7 @@ class ConvEncoder(nn.Module):
         """
         leading = frames.shape[:-3]
         flat = flatten_frames(frames, self.frame_shape, self.linear.weight)
-        features = self.linear(self.convolutions(flat).flatten(1))
+        features = self.linear(in_parts(self.convolutions, flat).flatten(1))
         return full_precision(nn.functional.leaky_relu(features, _SLOPE)).reshape(*leading, -1)
 
 
@@ -161,7 +161,7 @@ class ConvDecoder(nn.Module):
         check_frame_dtype("codes", codes, self.linear.weight)
         leading = codes.shape[:-1]
         hidden = self.linear(codes.reshape(-1, self.code_dim)).unflatten(1, (-1, 4, 4))
-        output = self.convolutions(hidden.contiguous(memory_format=torch.channels_last))
+        output = in_parts(self.convolutions, hidden.contiguous(memory_format=torch.channels_last))
         return full_precision(output).reshape(*leading, *self.frame_shape)
 
 

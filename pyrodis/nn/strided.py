@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from pyrodis.nn.conv import check_frame_dtype, flatten_frames
-from pyrodis.ops import check_positive_int, full_precision
+from pyrodis.ops import check_positive_int, full_precision, in_parts
 
 
 class StridedEncoder(nn.Module):
@@ -77,7 +77,7 @@ class StridedEncoder(nn.Module):
             Tensor of shape (..., feature_dim), in full precision.
         """
         flat = flatten_frames(frames, self.frame_shape, self.linear.weight)
-        features = self.linear(self.convolutions(flat).flatten(1))
+        features = self.linear(in_parts(self.convolutions, flat).flatten(1))
         features = nn.functional.leaky_relu(features, self.negative_slope)
         return full_precision(features).reshape(*frames.shape[:-3], -1)
 
@@ -178,7 +178,7 @@ class StridedDecoder(nn.Module):
             )
         check_frame_dtype("codes", codes, self.linear.weight)
         hidden = self.dense(self.linear(codes.reshape(-1, self.code_dim))).unflatten(1, self.start)
-        output = self.convolutions(hidden.contiguous(memory_format=torch.channels_last))
+        output = in_parts(self.convolutions, hidden.contiguous(memory_format=torch.channels_last))
         return full_precision(output).reshape(*codes.shape[:-1], *self.frame_shape)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pyro
+import pyro.distributions as dist
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.distributions import SigmoidTransform
 
 from pyrodis.guides import FullGuide, SmoothingGuide
 from pyrodis.infer.handlers import scale_latents
@@ -165,6 +168,31 @@ def test_prior_draws_are_of_the_prior() -> None:
     f: Tensor = sample_prior(make_model(), 4000)["f"]
     assert f.mean(0).abs().max() < 4 / 4000**0.5
     assert (f.var(0) - 1).abs().max() < 4 * (2 / 4000) ** 0.5
+
+
+@every_pair
+def test_decode_draws_nothing(guide_class: type, prior_class: type) -> None:
+    (model, guide), x = make_pair(guide_class, prior_class), make_clips(2)
+    latents, before = encode(guide, x, num_samples=3), torch.get_rng_state()
+    decode(model, latents)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+class WithoutMean(nn.Module):
+    """A model whose pixels are of a distribution that tells no mean."""
+
+    def forward(self, x: Tensor | None = None, batch_size: int | None = None) -> dict[str, Tensor]:
+        with pyro.plate("data", batch_size if x is None else len(x), dim=-1):
+            z = pyro.sample("z", dist.Normal(torch.zeros(T, D), 1.0).to_event(2))
+            logits = z.mean(-1)[..., None, None, None].expand(*z.shape[:-1], 1, 8, 8)
+            pixels = dist.TransformedDistribution(dist.Normal(logits, 1.0), [SigmoidTransform()])
+            pyro.sample("x", pixels.to_event(4), obs=x)
+        return {"z": z, "reconstruction": logits.sigmoid()}
+
+
+def test_decode_of_pixels_without_a_mean() -> None:
+    z = torch.randn(2, T, D)
+    assert torch.equal(decode(WithoutMean(), {"z": z})[:, :, 0, 0, 0], z.mean(-1).sigmoid())
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,16 @@ import torch
 from torch import nn
 
 from pyrodis.infer.digit_judge import DigitJudge
-from pyrodis.nn import PlaceBlindEncoder, PooledEncoder, UpsampleDecoder
+from pyrodis.nn import (
+    BroadcastDecoder,
+    ConvDecoder,
+    ConvEncoder,
+    PlaceBlindEncoder,
+    PooledEncoder,
+    StridedDecoder,
+    StridedEncoder,
+    UpsampleDecoder,
+)
 from pyrodis.ops import in_parts
 
 
@@ -52,6 +61,11 @@ def test_a_small_batch_is_whole(num: int) -> None:
         (PooledEncoder((1, 16, 16), widths=(4, 8)), (5, 30, 1, 16, 16)),
         (PlaceBlindEncoder((1, 16, 16), feature_dim=8, widths=(4, 8)), (5, 30, 1, 16, 16)),
         (UpsampleDecoder(6, (1, 16, 16), widths=(8, 4)), (5, 30, 6)),
+        (ConvEncoder((1, 16, 16), 8, base_channels=4), (5, 30, 1, 16, 16)),
+        (ConvDecoder(6, (1, 16, 16), base_channels=4), (5, 30, 6)),
+        (StridedEncoder((1, 16, 16), (4, 8)), (5, 30, 1, 16, 16)),
+        (StridedDecoder(6, (1, 16, 16), (8, 4)), (5, 30, 6)),
+        (BroadcastDecoder(6, (1, 16, 16)), (5, 30, 6)),
         (DigitJudge((1, 32, 32), base_channels=2), (5, 30, 1, 32, 32)),
     ],
 )
