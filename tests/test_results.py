@@ -317,6 +317,18 @@ def test_the_machine_says_how_many_threads_a_row_had(monkeypatch: pytest.MonkeyP
     assert shared.machine().startswith("8 cores, ")
 
 
+def test_intervals_of_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "results"))
+    shared = importlib.import_module("shared_results")
+    assert [shared.interval(numbers) for numbers in ([], [0.25], [-0.0002], [-0.0006])] == [
+        "",
+        "0.250",
+        "0.000",
+        "-0.001",
+    ]
+    assert shared.interval([-0.1, 0.1 - 1e-6], 1) == "0.0 ± 1.3", "t of one degree of freedom, 12.7, times .1"
+
+
 def test_a_finished_run_is_scored_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "docs" / "results"))
     shared = importlib.import_module("shared_results")

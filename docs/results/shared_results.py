@@ -93,9 +93,14 @@ def interval(numbers: Sequence[float], digits: int = 3) -> str:
     if not numbers:
         return ""
     if len(numbers) == 1:
-        return f"{numbers[0]:.{digits}f}"
+        return _decimal(numbers[0], digits)
     mean = paired_difference(np.array(numbers), np.zeros(len(numbers)))
-    return f"{mean.value:.{digits}f} ± {mean.high - mean.value:.{digits}f}"
+    return f"{_decimal(mean.value, digits)} ± {mean.high - mean.value:.{digits}f}"
+
+
+def _decimal(value: float, digits: int) -> str:
+    """The number with so many digits; what rounds to zero has no sign."""
+    return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def line(*found: object) -> str:
