@@ -45,6 +45,9 @@ class ShownFrames(nn.Module):
         shown: Which frames are observed, a bool tensor or the sequence of its values; or a function of the clips that
             says so.
 
+    Raises:
+        TypeError: If `program` is no module, or `shown` none of these.
+
     Example:
         >>> ShownFrames(nn.Identity(), torch.tensor([True, False])).shown
         tensor([ True, False])
@@ -52,8 +55,10 @@ class ShownFrames(nn.Module):
 
     def __init__(self, program: nn.Module, shown: Shown | Sequence[Any]) -> None:
         super().__init__()
+        if not isinstance(program, nn.Module):
+            raise TypeError(f"program must be a model, got {program!r}")
         self.program = program
-        self.shown: Shown = torch.tensor(shown) if isinstance(shown, Sequence) else shown
+        self.shown: Shown = _check_frames(shown)
 
     def forward(self, x: torch.Tensor | None = None, batch_size: int | None = None, **inputs: Any) -> Any:
         """Run the model; without clips nothing is hidden.
@@ -114,6 +119,18 @@ def score_shown_frames(model: nn.Module, shown: Shown) -> ShownFrames:
         >>> model(torch.zeros(2, 5, 1, 8, 8))["reconstruction"].shape
         torch.Size([2, 5, 1, 8, 8])
     """
-    if not isinstance(shown, torch.Tensor) and not callable(shown):
+    if isinstance(shown, Sequence):
         raise TypeError(f"shown must be a bool tensor or a function from clips to one, got {shown!r}")
     return ShownFrames(model, shown)
+
+
+def _check_frames(shown: Any) -> Shown:
+    """`shown` as a tensor or a function. What its shape has to be, its clips say later."""
+    if isinstance(shown, Sequence) and not isinstance(shown, str):
+        flat = [value for row in shown for value in (row if isinstance(row, Sequence) else [row])]
+        if not flat or not all(isinstance(value, bool) for value in flat):
+            raise TypeError(f"shown must be true or false, a value a frame, got {shown!r}")
+        return torch.tensor(shown)
+    if not isinstance(shown, torch.Tensor) and not callable(shown):
+        raise TypeError(f"shown must be a bool tensor or a function from clips to one, got {shown!r}")
+    return shown

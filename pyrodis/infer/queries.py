@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pyro
 import torch
 from pyro import poutine
+from pyro.poutine.messenger import Messenger
 from torch import nn
 
 from pyrodis.infer.handlers import SubstituteLatents
 from pyrodis.infer.penalties import innermost
-from pyrodis.infer.sites import get_trace, is_factor, latent_sites, sample_sites
+from pyrodis.infer.sites import OBSERVED, get_trace, is_factor, latent_sites, sample_sites
 from pyrodis.ops import check_frames, check_positive_int
 
 Latents = dict[str, torch.Tensor]
@@ -108,10 +109,10 @@ def decode(model: nn.Module, latents: Mapping[str, torch.Tensor]) -> torch.Tenso
         raise ValueError(
             "decode takes the model, got a program that cannot run without x; pass the model, not the guide"
         )
-    with _evaluating(model), SubstituteLatents(_mean_or_draw):  # noise that nobody sees takes time
+    with _evaluating(model):
         sites = latent_sites(get_trace(model, batch_size=1))
         batch_size = _check_latents(sites, latents)
-        with poutine.condition(data=dict(latents)):
+        with _WithoutNoise(), poutine.condition(data=dict(latents)):
             return model(batch_size=batch_size)["reconstruction"]
 
 
@@ -257,11 +258,14 @@ def _central_value(fn: Any) -> torch.Tensor:
     return fn.mean_path if hasattr(fn, "mean_path") else fn.mean
 
 
-def _mean_or_draw(fn: Any) -> torch.Tensor:
-    try:
-        return _central_value(fn)
-    except NotImplementedError:  # a distribution of one's own without a mean
-        return fn()
+class _WithoutNoise(Messenger):
+    """Pixels take their mean, if their distribution tells it: noise that nobody sees takes time."""
+
+    def _pyro_sample(self, msg: Any) -> None:
+        if msg["name"] == OBSERVED and not msg["is_observed"]:
+            with suppress(NotImplementedError, AttributeError):
+                msg["value"] = msg["fn"].mean
+                msg["done"] = True
 
 
 def _latents(trace: Any) -> Latents:

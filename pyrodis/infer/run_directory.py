@@ -270,7 +270,7 @@ def find_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tup
     """Return which settings of two runs differ, versions and what cannot change a result left out.
 
     A setting that a run was written without, since it did not exist yet, is as its default: an empty list or mapping as
-    one that is missing, the optimizer Adam.
+    one that is missing, the optimizer Adam. Arguments of a module that were not recorded are as any.
 
     Args:
         old: One configuration.
@@ -284,10 +284,20 @@ def find_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tup
         [('training.seed', 0, 1)]
     """
     was = {k: v for part in _COMPARED for k, v in _flatten(part, old.get(part)).items()}
-    now = {k: v for part in _COMPARED for k, v in _flatten(part, new.get(part)).items()}
+    now = {k: v for part in _COMPARED for k, v in _flatten(part, _as_recorded(new.get(part), old.get(part))).items()}
     names = sorted((was.keys() | now.keys()) - set(_NOT_COMPARED))
     pairs = ((name, was.get(name, _SINCE.get(name)), now.get(name, _SINCE.get(name))) for name in names)
     return [(name, before, after) for name, before, after in pairs if before != after]
+
+
+def _as_recorded(new: Any, old: Any) -> Any:
+    """`new`, where modules of which `old` recorded the class alone, as earlier versions did of more, are as there."""
+    if not isinstance(new, Mapping) or not isinstance(old, Mapping):
+        return new
+    names = [str(value.get("class", "")).rpartition(".")[2] for value in (old, new)]
+    if "class" in old and "arguments" in old and old["arguments"] is None and names[0] == names[1]:
+        return old
+    return {key: _as_recorded(value, old.get(key)) for key, value in new.items()}
 
 
 def _flatten(name: str, value: object) -> dict[str, object]:

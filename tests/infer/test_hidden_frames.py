@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +132,28 @@ def test_a_run_whose_shown_frames_are_a_function_is_loaded_with_it(tmp_path: Pat
         pyrodis.load(tmp_path / "run")
     loaded, _ = pyrodis.load(tmp_path / "run", model=score_shown_frames(tiny_dsvae()[0], visible_frames))
     assert loaded.shown is visible_frames
+
+
+@pytest.mark.parametrize("shown", [None, [], [1, 0, 1, 1, 1], [0.5] * 5, [[[True]]], "yes"])
+def test_a_run_whose_shown_frames_were_changed_is_refused(shown: object, tmp_path: Path) -> None:
+    (model, guide), x = tiny_dsvae(), make_clips(2).float()
+    settings = FitSettings(num_epochs=1, batch_size=2, device="cpu")
+    pyrodis.fit(score_shown_frames(model, SHOWN), guide, x, settings=settings, output=tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    config = json.loads(path.read_text())
+    config["model"]["arguments"]["shown"] = shown
+    path.write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="ShownFrames cannot be built from its recorded arguments: shown must be"):
+        pyrodis.load(tmp_path / "run")
+
+
+def test_a_run_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
+    x, run = make_clips(2).float(), tmp_path / "run"
+    settings = FitSettings(num_epochs=1, batch_size=2, device="cpu")
+    for resume in (False, True):
+        (model, guide) = tiny_dsvae()
+        pyrodis.fit(score_shown_frames(model, SHOWN), guide, x, settings=settings, output=run, resume=resume)
+        path = run / "config.json"
+        config = json.loads(path.read_text())
+        config["model"] = {"class": "pyrodis.infer.hidden_frames.ShownFrames", "arguments": None}
+        path.write_text(json.dumps(config))

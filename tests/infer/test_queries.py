@@ -170,12 +170,38 @@ def test_prior_draws_are_of_the_prior() -> None:
     assert (f.var(0) - 1).abs().max() < 4 * (2 / 4000) ** 0.5
 
 
-@every_pair
-def test_decode_draws_nothing(guide_class: type, prior_class: type) -> None:
-    (model, guide), x = make_pair(guide_class, prior_class), make_clips(2)
-    latents, before = encode(guide, x, num_samples=3), torch.get_rng_state()
-    decode(model, latents)
-    assert torch.equal(torch.get_rng_state(), before)
+class CountedNormal(dist.Normal):
+    """Counts the pixels that are drawn of it."""
+
+    drawn = 0
+
+    def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:
+        value: Tensor = super().rsample(sample_shape)
+        type(self).drawn += value.numel()
+        return value
+
+
+class Switching(nn.Module):
+    """A model whose latents have means that are no values: classes, a direction, tails without a mean."""
+
+    def forward(self, x: Tensor | None = None, batch_size: int | None = None) -> dict[str, Tensor]:
+        with pyro.plate("data", batch_size if x is None else len(x), dim=-1):
+            c = pyro.sample("c", dist.Categorical(torch.ones(T, 4)).to_event(1))
+            f = pyro.sample("f", dist.Normal(torch.zeros(D), 1.0).to_event(1))
+            tail = pyro.sample("tail", dist.Cauchy(f / f.norm(dim=-1, keepdim=True), f.abs()).to_event(1))
+            level = torch.arange(4.0)[c] + tail.mean(-1, keepdim=True)
+            frames = level[..., None, None, None].expand(*level.shape, 1, 8, 8)
+            pyro.sample("x", CountedNormal(frames, 1.0).to_event(4), obs=x)
+        return {"c": c, "f": f, "tail": tail, "reconstruction": frames}
+
+
+def test_decode_draws_no_pixels_and_takes_any_latent() -> None:
+    torch.manual_seed(0)
+    latents = sample_prior(Switching(), 5)
+    CountedNormal.drawn = 0
+    frames = decode(Switching(), latents)
+    assert CountedNormal.drawn == T * 64, "those of one clip, to find the sites"
+    assert torch.equal(frames[:, :, 0, 0, 0], torch.arange(4.0)[latents["c"]] + latents["tail"].mean(-1, keepdim=True))
 
 
 class WithoutMean(nn.Module):
@@ -190,8 +216,28 @@ class WithoutMean(nn.Module):
         return {"z": z, "reconstruction": logits.sigmoid()}
 
 
+class NoMean(dist.Distribution):
+    """A distribution of one's own, with the least that Pyro asks for."""
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits
+
+    def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:
+        return self.logits.sigmoid()
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return torch.zeros(x.shape[:1])
+
+
+class OfOwnPixels(nn.Module):
+    def forward(self, x: Tensor | None = None, batch_size: int | None = None) -> dict[str, Tensor]:
+        z = pyro.sample("z", dist.Normal(torch.zeros(batch_size or 1, T, D), 1.0).to_event(2))
+        return {"z": z, "reconstruction": pyro.sample("x", NoMean(z.mean(-1)[..., None, None, None]), obs=x)}
+
+
 def test_decode_of_pixels_without_a_mean() -> None:
     z = torch.randn(2, T, D)
+    assert torch.equal(decode(OfOwnPixels(), {"z": z})[:, :, 0, 0, 0], z.mean(-1).sigmoid())
     assert torch.equal(decode(WithoutMean(), {"z": z})[:, :, 0, 0, 0], z.mean(-1).sigmoid())
 
 

@@ -75,12 +75,39 @@ def test_networks_say_in_parts_what_they_say_of_the_whole(network: nn.Module, sh
         if isinstance(part, nn.BatchNorm2d):
             part.running_mean, part.running_var = torch.rand(part.num_features), 1 + torch.rand(part.num_features)
     network.eval()
-    batch = torch.rand(shape)
+    batch, seen = torch.rand(shape), []
+    for part in network.modules():
+        if isinstance(part, (nn.Conv2d, nn.ConvTranspose2d)):
+            part.register_forward_hook(lambda _, given, __: seen.append(len(given[0])))
     whole = network(batch)  # gradients are recorded
+    assert {*seen} - {1} == {150}, "the coordinates of a broadcast decoder are one row"
+    seen.clear()
     with torch.no_grad():
         parts = network(batch)
+    assert {*seen} - {1} == {64, 22}
     for one, other in zip(*(value if isinstance(value, tuple) else (value,) for value in (whole, parts))):
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("tracked", [True, False])
+def test_a_normalization_by_the_batch_has_all_of_it(tracked: bool) -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2, track_running_stats=tracked)).eval()
+    if tracked:
+        network[1].train()
+    batch = torch.arange(150.0).reshape(150, 1, 1, 1)
+    whole = network(batch)
+    with torch.no_grad():
+        assert torch.equal(in_parts(network, batch), whole)
+    assert not tracked or int(network[1].num_batches_tracked) == 2
+
+
+@pytest.mark.filterwarnings("ignore")  # tracing is deprecated
+def test_a_traced_network_takes_other_batches() -> None:
+    network = ConvEncoder((1, 16, 16), 8, base_channels=2).eval()
+    with torch.no_grad():
+        traced = torch.jit.trace(network, torch.rand(150, 1, 16, 16))
+        frames = torch.rand(100, 1, 16, 16)
+        torch.testing.assert_close(traced(frames), network(frames))
 
 
 def test_what_is_no_network_or_no_tensor_is_refused() -> None:
