@@ -40,7 +40,7 @@ def faults(way: str) -> int:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs the GNU C library")
 def test_freed_memory_is_used_again() -> None:
     given, kept = faults("given back"), faults("kept")
-    assert kept < 200
+    assert kept < max(200, given // 5), "some pages the system may take back by itself"
     pages_are_huge = HUGE_PAGES.exists() and "[always]" in HUGE_PAGES.read_text()
     assert given > (400 if pages_are_huge else 20_000)
 
