@@ -113,7 +113,7 @@ def decode_what_where(
     known = vars(real).copy() if real else {}
     readings: dict[str, dict[str, Tensor]] = {"real": known, "reconstruction": {}, "swapped": {}}
     errors: dict[str, Tensor] = {}
-    for number, index in enumerate(torch.arange(len(order)).split(8)):
+    for number, index in enumerate(torch.arange(len(order)).split(32)):
         own = {site: value[index].to(device) for site, value in codes.items()}
         given = {site: codes[site][donors[index]].to(device) for site in what}
         clips = clips_at(dataset, index).to(device)
@@ -129,7 +129,7 @@ def decode_what_where(
             ("mean_frame", mean.to(device).expand_as(clips)),
         ):
             keep_rows(errors, row, index, (drawn - clips).square().flatten(1).mean(1), len(order))
-        if number % 40 == 39:
+        if number % 10 == 9:
             report(f"evaluation: {int(index[-1]) + 1} of {len(order)} test clips decoded four ways")
     return WhatWhereDecodings(
         {row: ClipReading(**parts) for row, parts in readings.items()},
