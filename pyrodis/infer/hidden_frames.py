@@ -128,8 +128,9 @@ def _check_frames(shown: Any) -> Shown:
     """`shown` as a tensor or a function. What its shape has to be, its clips say later."""
     if isinstance(shown, Sequence) and not isinstance(shown, str):
         flat = [value for row in shown for value in (row if isinstance(row, Sequence) else [row])]
-        if not flat or not all(isinstance(value, bool) for value in flat):
-            raise TypeError(f"shown must be true or false, a value a frame, got {shown!r}")
+        lengths = {len(row) if isinstance(row, Sequence) else None for row in shown}
+        if not flat or len(lengths) > 1 or not all(isinstance(value, bool) for value in flat):
+            raise TypeError(f"shown must be true or false, a value a frame, alike for all clips, got {shown!r}")
         return torch.tensor(shown)
     if not isinstance(shown, torch.Tensor) and not callable(shown):
         raise TypeError(f"shown must be a bool tensor or a function from clips to one, got {shown!r}")
