@@ -134,7 +134,9 @@ def test_a_run_whose_shown_frames_are_a_function_is_loaded_with_it(tmp_path: Pat
     assert loaded.shown is visible_frames
 
 
-@pytest.mark.parametrize("shown", [None, [], [1, 0, 1], [0.5], [[[True]]], "yes", [[True], [True, False]], [[True], True]])
+@pytest.mark.parametrize(
+    "shown", [None, [], [1, 0, 1], [0.5], [[[True]]], "yes", [[True], [True, False]], [[True], True]]
+)
 def test_a_run_whose_shown_frames_were_changed_is_refused(shown: object, tmp_path: Path) -> None:
     (model, guide), x = tiny_dsvae(), make_clips(2).float()
     settings = FitSettings(num_epochs=1, batch_size=2, device="cpu")
