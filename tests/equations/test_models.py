@@ -145,6 +145,40 @@ def test_shared_scale_normal_is_the_normal_of_torch() -> None:
         SharedScaleNormal(loc, torch.ones(3))
 
 
+@pytest.mark.parametrize("num_dims", [1, 2])
+def test_an_event_of_shared_scale_normals_is_that_of_torch(num_dims: int) -> None:
+    torch.manual_seed(0)
+    loc, x = (torch.randn(4, 3, 2, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    scale = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+    ours = SharedScaleNormal(loc, scale).to_event(num_dims)
+    theirs = torch.distributions.Independent(torch.distributions.Normal(loc, scale), num_dims)
+    assert (ours.batch_shape, ours.event_shape) == (theirs.batch_shape, theirs.event_shape)
+    gradients = []
+    for fn in (ours, theirs):
+        first = torch.autograd.grad(fn.log_prob(x).square().sum(), (loc, x, scale), create_graph=True)
+        second = torch.autograd.grad(sum(each.square().sum() for each in first), (loc, x, scale))
+        gradients.append([*first, *second])
+    torch.testing.assert_close(ours.log_prob(x), theirs.log_prob(x))
+    torch.testing.assert_close(*gradients)
+    # draws on the left, one of a kind on the right, and back to elements
+    draws = torch.randn(5, 4, 3, 2, dtype=torch.float64)
+    torch.testing.assert_close(ours.log_prob(draws), theirs.log_prob(draws))
+    torch.testing.assert_close(torch.vmap(ours.log_prob)(draws), theirs.log_prob(draws))
+    torch.testing.assert_close(ours.log_prob(draws[0, 0, 0]), theirs.log_prob(draws[0, 0, 0]))
+    wide = ours.expand((5, *ours.batch_shape))
+    torch.testing.assert_close(wide.log_prob(x), theirs.log_prob(x).expand(wide.batch_shape))
+    torch.testing.assert_close(ours.to_event(-num_dims).log_prob(x), theirs.base_dist.log_prob(x))
+    assert SharedScaleNormal(loc, scale).to_event().batch_shape == ()
+
+
+def test_an_event_of_many_pixels_sums_as_well_as_torch_does() -> None:
+    torch.manual_seed(0)
+    loc, x, scale = torch.rand(2, 8, 3, 64, 64), torch.rand(2, 8, 3, 64, 64), torch.tensor(0.1)
+    exact = torch.distributions.Normal(loc.double(), scale.double()).log_prob(x.double()).sum((1, 2, 3, 4))
+    ours = SharedScaleNormal(loc, scale).to_event(4).log_prob(x)
+    assert float(((ours - exact) / exact).abs().max()) < 3e-7
+
+
 def test_mixture_start_density() -> None:
     torch.manual_seed(0)
     prior, z = MixtureStartPrior(2, hidden_dim=4, num_starts=3).double(), torch.randn(5, 4, 2, dtype=torch.float64)
