@@ -24,11 +24,12 @@ from shared_benchmark import table as shared_table
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PAGES = ROOT / "docs" / "results", (ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "concepts" / "cost.md")
 NAMES = ("dsvae_step", "elbo_step", "precision", "pipelines", "sprites_data", "structured_normal", "components")
-NAMES += ("parts", "draws", "guides", "allocation", "memory", "rates", "cost", "profile_presets")
+NAMES += ("parts", "pixels", "draws", "guides", "allocation", "memory", "rates", "cost", "profile_presets")
 SMOKE = (
     "dsvae_step",
     "precision",
     "parts",
+    "pixels",
     "pipelines",
     "draws",
     "guides",
@@ -65,6 +66,8 @@ def headlines(name: str, result: dict[str, Any]) -> list[tuple[str, dict[str, fl
         return [("convolutions: bfloat16, channels-last over float32, default layout", rows["bfloat16, channels-last"])]
     if name == "parts":
         return [(f"evaluation, {network}: in parts over all at once", r["in parts"]) for network, r in _groups(result)]
+    if name == "pixels":
+        return [(f"{part}: pyrodis over torch or pyro", r["pyrodis"]) for part, r in _groups(result)]
     if name == "pipelines":
         return [(f"data over step, {data}", rows["data"]) for data, rows in _groups(result)]
     if name == "structured_normal":

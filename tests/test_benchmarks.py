@@ -17,6 +17,7 @@ SMOKE = (
     "dsvae_step",
     "precision",
     "parts",
+    "pixels",
     pytest.param("pipelines", marks=pytest.mark.long),
     "draws",
     "guides",

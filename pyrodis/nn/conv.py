@@ -9,6 +9,7 @@ from typing import cast
 import torch
 from torch import nn
 
+from pyrodis.nn._to_pixels import ToPixels
 from pyrodis.ops import check_positive_int, full_precision, in_parts
 
 _SLOPE = 0.2
@@ -139,7 +140,7 @@ class ConvDecoder(nn.Module):
             if batch_norm:
                 layers.append(nn.BatchNorm2d(outputs))
             layers.append(nn.LeakyReLU(_SLOPE, inplace=True))
-        last = nn.ConvTranspose2d(widths[-1], self.frame_shape[0], 4, stride=2, padding=1)
+        last = ToPixels(widths[-1], self.frame_shape[0])
         torch.nn.init.constant_(cast("torch.Tensor", last.bias), output_bias)
         layers.append(last)
         self.convolutions = nn.Sequential(*layers)

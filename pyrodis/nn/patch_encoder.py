@@ -82,5 +82,7 @@ class PatchEncoder(nn.Module):
         """
         flat = flatten_frames(frames, self.frame_shape, self.norm.weight)
         check_num_to_normalize(len(flat), self.training)
-        features = self.norm(full_precision(max_over_places(self.patches(flat))))
+        greatest = max_over_places(self.patches[:-1](flat))
+        # the last activation rises, so the maximum goes through it: one call over frames, not over all their patches
+        features = self.norm(full_precision(self.patches[-1](greatest)))
         return full_precision(features).reshape(*frames.shape[:-3], -1)

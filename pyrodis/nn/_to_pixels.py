@@ -1,0 +1,88 @@
+"""The last layer of a decoder: maps of many channels to pixels of few."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+_MOST_CHANNELS = 4  # from 8 on torch's own layer is faster
+
+
+class _Interleave(torch.autograd.Function):
+    """(N, 4 C, H + 1, W + 1), where channels are (row, column, C), to (N, C, 2 H, 2 W), in one pass.
+
+    Place (i, j) holds the pixels (2 i - 1 + row, 2 j - 1 + column); those outside of the frame are left out.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(places: torch.Tensor) -> torch.Tensor:
+        num, _, height, width = places.shape
+        height, width = height - 1, width - 1
+        parts = places.permute(0, 2, 3, 1).unflatten(-1, (2, 2, -1))
+        pixels = places.new_empty((num, height, 2, width, 2, parts.shape[-1]))
+        for i in (0, 1):
+            for j in (0, 1):
+                pixels[:, :, i, :, j] = parts[:, i : height + i, j : width + j, 1 - i, 1 - j]
+        return pixels.flatten(1, 2).flatten(2, 3).permute(0, 3, 1, 2)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        num, channels, height, width = gradient.shape
+        height, width = height // 2, width // 2
+        pixels = gradient.permute(0, 2, 3, 1).unflatten(2, (width, 2)).unflatten(1, (height, 2))
+        parts = gradient.new_zeros((num, height + 1, width + 1, 2, 2, channels))
+        for i in (0, 1):
+            for j in (0, 1):
+                parts[:, i : height + i, j : width + j, 1 - i, 1 - j] = pixels[:, :, i, :, j]
+        return parts.flatten(-3).permute(0, 3, 1, 2)
+
+
+class ToPixels(nn.ConvTranspose2d):
+    """A 4 x 4 transposed convolution of stride 2 to pixels, which does not wait for few channels on a CPU.
+
+    The same function and the same parameters as `ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)`. To few
+    channels that takes most of its time for nothing there: written as one 2 x 2 convolution, whose window between four
+    places makes the four pixels that lie between them, it takes less; how much is measured by `benchmarks/pixels.py`.
+
+    Args:
+        inputs: Channels of the maps.
+        outputs: Channels of a pixel.
+
+    Shape:
+        (N, inputs, H, W) to (N, outputs, 2 H, 2 W).
+
+    Example:
+        >>> ToPixels(24, 3)(torch.zeros(2, 24, 32, 32)).shape
+        torch.Size([2, 3, 64, 64])
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 4, stride=2, padding=1)
+
+    def forward(self, maps: torch.Tensor, output_size: list[int] | None = None) -> torch.Tensor:
+        """Return the pixels.
+
+        Args:
+            maps: Tensor of shape (N, inputs, H, W).
+            output_size: As in torch's layer.
+
+        Returns:
+            Tensor of shape (N, outputs, 2 H, 2 W).
+        """
+        if self.out_channels > _MOST_CHANNELS or maps.device.type != "cpu" or output_size is not None:
+            return super().forward(maps, output_size)
+        assert self.bias is not None
+        # k = 2 h + row is read with the place before (h = 1) or the place itself (h = 0)
+        kernel = self.weight.unflatten(3, (2, 2)).unflatten(2, (2, 2)).flip(2, 4)
+        kernel = kernel.permute(3, 5, 1, 0, 2, 4).flatten(0, 2).contiguous(memory_format=torch.channels_last)
+        places = torch.nn.functional.conv2d(maps, kernel, self.bias.repeat(4), padding=1)
+        found: torch.Tensor = _Interleave.apply(places)
+        return found
