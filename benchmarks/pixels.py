@@ -20,7 +20,7 @@ from pyrodis.models.likelihoods import SharedScaleNormal
 from pyrodis.nn._to_pixels import ToPixels
 from pyrodis.ops import channels_last, keep_freed_memory
 
-Way = Callable[[], torch.Tensor]
+Way = Callable[[], list[torch.Tensor]]
 
 
 def layer_ways(num_frames: int, channels: int, half: bool) -> dict[str, Way]:
@@ -33,10 +33,10 @@ def layer_ways(num_frames: int, channels: int, half: bool) -> dict[str, Way]:
     maps = torch.randn(num_frames, 24, 32, 32).to(dtype).contiguous(memory_format=torch.channels_last).requires_grad_()
 
     def way(layer: nn.Module) -> Way:
-        def run() -> torch.Tensor:
+        def run() -> list[torch.Tensor]:
             with torch.autocast("cpu", torch.bfloat16, enabled=half):
                 pixels: torch.Tensor = layer(maps)
-            return torch.autograd.grad(pixels, [maps, *layer.parameters()], torch.ones_like(pixels))[0]
+            return [pixels, *torch.autograd.grad(pixels, [maps, *layer.parameters()], torch.ones_like(pixels))]
 
         return run
 
@@ -50,9 +50,9 @@ def density_ways(num_frames: int) -> dict[str, Way]:
     loc, x, scale = torch.rand(shape).requires_grad_(), torch.rand(shape), torch.tensor(0.1)
 
     def way(fn: Callable[..., torch.distributions.Distribution]) -> Way:
-        def run() -> torch.Tensor:
+        def run() -> list[torch.Tensor]:
             density = fn(loc, scale, validate_args=False).to_event(4).log_prob(x)
-            return torch.autograd.grad(density.sum(), loc)[0]
+            return [density, *torch.autograd.grad(density.sum(), loc)]
 
         return run
 

@@ -25,7 +25,9 @@ BASE = "float32, default layout"
 def make_networks(channels: int) -> nn.Sequential:
     torch.manual_seed(0)
     encoder, decoder = ConvEncoder(base_channels=channels), ConvDecoder(8, base_channels=channels)
-    return nn.Sequential(encoder.convolutions, decoder.convolutions)
+    # the layer of torch, which computes in the layout of its input; that of the decoder has one of its own
+    last = nn.ConvTranspose2d(channels, 3, 4, stride=2, padding=1)
+    return nn.Sequential(encoder.convolutions, *decoder.convolutions[:-1], last)
 
 
 def step(networks: nn.Module, x: torch.Tensor, half: bool) -> None:

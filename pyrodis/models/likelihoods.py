@@ -26,11 +26,17 @@ class _SumOfSquares(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[torch.Tensor, int], output: torch.Tensor) -> None:
         values, ctx.num_dims = inputs
         ctx.save_for_backward(values)
+        ctx.save_for_forward(values)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         (values,) = ctx.saved_tensors
         return values * (2 * gradient)[(...,) + (None,) * ctx.num_dims], None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: torch.Tensor, _: None) -> torch.Tensor:
+        (values,) = ctx.saved_tensors
+        return 2 * (values * tangent).sum(tuple(range(-ctx.num_dims, 0)))
 
 
 class _SharedScaleEvent(Independent):
@@ -41,9 +47,18 @@ class _SharedScaleEvent(Independent):
         if base._validate_args:
             base._validate_sample(value)
         # loc first, so that its gradient is that of the difference and not another tensor with the sign changed
-        squares = _SumOfSquares.apply(base.loc - value, num_dims)
-        scale, num_elements = base.shared_scale, self.event_shape.numel()
+        difference = base.loc - value
+        if torch.jit.is_tracing() or torch.compiler.is_compiling():  # a graph cannot hold a function of Python
+            squares = difference.square().sum(tuple(range(-num_dims, 0)))
+        else:
+            squares = _SumOfSquares.apply(difference, num_dims)
+        scale, num_elements = base.shared_scale, difference.shape[-num_dims:].numel()
         return squares * (-0.5 / scale.square()) - num_elements * (scale.log() + 0.5 * math.log(2 * math.pi))
+
+    def to_event(self, reinterpreted_batch_ndims: int | None = None) -> Normal | Independent:
+        num = len(self.batch_shape) if reinterpreted_batch_ndims is None else reinterpreted_batch_ndims
+        event: Normal | Independent = self.base_dist.to_event(self.reinterpreted_batch_ndims + num)
+        return event
 
 
 class SharedScaleNormal(Normal):
@@ -52,7 +67,7 @@ class SharedScaleNormal(Normal):
     $$\log p(x) = -\frac{(x - \mathrm{loc})^2}{2\, \mathrm{scale}^2} - \log \mathrm{scale} - \frac12 \log 2 \pi$$
 
     A normal distribution of pyro takes logarithm and square of the scale of every pixel anew. After `to_event` squares
-    are summed first, which takes half as many passes again.
+    are summed first, which takes half as many passes again; with a mask in between they are not.
 
     Args:
         loc: Means.

@@ -23,11 +23,16 @@ class _Interleave(torch.autograd.Function):
         num, _, height, width = places.shape
         height, width = height - 1, width - 1
         parts = places.permute(0, 2, 3, 1).unflatten(-1, (2, 2, -1))
-        pixels = places.new_empty((num, height, 2, width, 2, parts.shape[-1]))
+        channels, area = parts.shape[-1], 4 * height * width
+        # channels last; what is returned is no view, so that a caller may change it in place
+        found = places.new_empty_strided(
+            (num, channels, 2 * height, 2 * width), (area * channels, 1, 2 * width * channels, channels)
+        )
+        pixels = found.permute(0, 2, 3, 1).unflatten(2, (width, 2)).unflatten(1, (height, 2))
         for i in (0, 1):
             for j in (0, 1):
                 pixels[:, :, i, :, j] = parts[:, i : height + i, j : width + j, 1 - i, 1 - j]
-        return pixels.flatten(1, 2).flatten(2, 3).permute(0, 3, 1, 2)
+        return found
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
@@ -44,13 +49,18 @@ class _Interleave(torch.autograd.Function):
                 parts[:, i : height + i, j : width + j, 1 - i, 1 - j] = pixels[:, :, i, :, j]
         return parts.flatten(-3).permute(0, 3, 1, 2)
 
+    @staticmethod
+    def jvp(ctx: Any, tangent: torch.Tensor) -> torch.Tensor:
+        pixels: torch.Tensor = _Interleave.apply(tangent)
+        return pixels
+
 
 class ToPixels(nn.ConvTranspose2d):
-    """A 4 x 4 transposed convolution of stride 2 to pixels, which does not wait for few channels on a CPU.
+    """A 4 x 4 transposed convolution of stride 2 to pixels, faster on a CPU where they have few channels.
 
-    The same function and the same parameters as `ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)`. To few
-    channels that takes most of its time for nothing there: written as one 2 x 2 convolution, whose window between four
-    places makes the four pixels that lie between them, it takes less; how much is measured by `benchmarks/pixels.py`.
+    The same function and the same parameters as `ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)`, computed
+    there as one 2 x 2 convolution, whose window between four places makes the four pixels that lie between them; how
+    much faster that is, is measured by `benchmarks/pixels.py`.
 
     Args:
         inputs: Channels of the maps.
@@ -77,12 +87,13 @@ class ToPixels(nn.ConvTranspose2d):
         Returns:
             Tensor of shape (N, outputs, 2 H, 2 W).
         """
-        if self.out_channels > _MOST_CHANNELS or maps.device.type != "cpu" or output_size is not None:
+        bias, plain = self.bias, maps.ndim == 4 and output_size is None
+        graph = torch.jit.is_tracing() or torch.compiler.is_compiling()  # which cannot hold a function of Python
+        if graph or bias is None or not plain or maps.device.type != "cpu" or self.out_channels > _MOST_CHANNELS:
             return super().forward(maps, output_size)
-        assert self.bias is not None
         # k = 2 h + row is read with the place before (h = 1) or the place itself (h = 0)
         kernel = self.weight.unflatten(3, (2, 2)).unflatten(2, (2, 2)).flip(2, 4)
-        kernel = kernel.permute(3, 5, 1, 0, 2, 4).flatten(0, 2).contiguous(memory_format=torch.channels_last)
-        places = torch.nn.functional.conv2d(maps, kernel, self.bias.repeat(4), padding=1)
+        kernel = kernel.permute(3, 5, 1, 0, 2, 4).flatten(0, 2)
+        places = nn.functional.conv2d(maps, kernel, bias.repeat(4), padding=1)
         found: torch.Tensor = _Interleave.apply(places)
         return found

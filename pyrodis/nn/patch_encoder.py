@@ -67,7 +67,6 @@ class PatchEncoder(nn.Module):
             nn.LeakyReLU(_SLOPE, inplace=True),
             nn.Conv2d(wide, feature_dim, 1, bias=False),
             nn.BatchNorm2d(feature_dim),
-            nn.LeakyReLU(_SLOPE, inplace=True),
         )
         self.norm = nn.BatchNorm1d(feature_dim)
 
@@ -82,7 +81,6 @@ class PatchEncoder(nn.Module):
         """
         flat = flatten_frames(frames, self.frame_shape, self.norm.weight)
         check_num_to_normalize(len(flat), self.training)
-        greatest = max_over_places(self.patches[:-1](flat))
-        # the last activation rises, so the maximum goes through it: one call over frames, not over all their patches
-        features = self.norm(full_precision(self.patches[-1](greatest)))
-        return full_precision(features).reshape(*frames.shape[:-3], -1)
+        # the last activation rises, so it may come after the maximum: once a frame in place of once a patch
+        greatest = nn.functional.leaky_relu(max_over_places(self.patches(flat)), _SLOPE)
+        return full_precision(self.norm(full_precision(greatest))).reshape(*frames.shape[:-3], -1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pyro
 import pytest
@@ -168,7 +169,32 @@ def test_an_event_of_shared_scale_normals_is_that_of_torch(num_dims: int) -> Non
     wide = ours.expand((5, *ours.batch_shape))
     torch.testing.assert_close(wide.log_prob(x), theirs.log_prob(x).expand(wide.batch_shape))
     torch.testing.assert_close(ours.to_event(-num_dims).log_prob(x), theirs.base_dist.log_prob(x))
+    twice = SharedScaleNormal(loc, scale).to_event(1).to_event(num_dims - 1)
+    assert type(twice) is type(ours)
+    torch.testing.assert_close(twice.log_prob(x), theirs.log_prob(x))
+    tangents = [
+        torch.func.jvp(lambda loc, fn=fn: fn(loc).log_prob(x.detach()), (loc.detach(),), (x.detach(),))
+        for fn in (
+            lambda loc: SharedScaleNormal(loc, scale.detach()).to_event(num_dims),
+            lambda loc: torch.distributions.Independent(torch.distributions.Normal(loc, scale.detach()), num_dims),
+        )
+    ]
+    torch.testing.assert_close(*tangents)
     assert SharedScaleNormal(loc, scale).to_event().batch_shape == ()
+
+
+def test_an_event_whose_value_is_larger_counts_every_element() -> None:
+    loc, scale, x = torch.zeros(4, 1, 2), torch.tensor(0.3), torch.randn(4, 3, 2)
+    ours, theirs = SharedScaleNormal(loc, scale).to_event(2), torch.distributions.Normal(loc, scale)
+    torch.testing.assert_close(ours.log_prob(x), theirs.log_prob(x).sum((1, 2)))
+
+
+def test_a_traced_event_can_be_saved(tmp_path: Path) -> None:
+    loc, x, scale = torch.zeros(4, 3), torch.randn(4, 3), torch.tensor(0.3)
+    traced = torch.jit.trace(lambda x: SharedScaleNormal(loc, scale, validate_args=False).to_event(1).log_prob(x), x)
+    traced.save(str(tmp_path / "density.pt"))
+    expected = torch.distributions.Normal(loc, scale).log_prob(x).sum(1)
+    torch.testing.assert_close(torch.jit.load(tmp_path / "density.pt")(x), expected)
 
 
 def test_an_event_of_many_pixels_sums_as_well_as_torch_does() -> None:
@@ -176,7 +202,7 @@ def test_an_event_of_many_pixels_sums_as_well_as_torch_does() -> None:
     loc, x, scale = torch.rand(2, 8, 3, 64, 64), torch.rand(2, 8, 3, 64, 64), torch.tensor(0.1)
     exact = torch.distributions.Normal(loc.double(), scale.double()).log_prob(x.double()).sum((1, 2, 3, 4))
     ours = SharedScaleNormal(loc, scale).to_event(4).log_prob(x)
-    assert float(((ours - exact) / exact).abs().max()) < 3e-7
+    assert float(((ours - exact) / exact).abs().max()) < 6e-7  # a sum in one go errs by 1.6e-6
 
 
 def test_mixture_start_density() -> None:

@@ -107,6 +107,12 @@ def test_patch_encoder_is_the_maximum_over_patches() -> None:
     pooled = h.reshape(5, 4, 3).max(1).values
     expected = (pooled - pooled.mean(0)) / (pooled.var(0, correction=0) + 1e-5).sqrt()
     torch.testing.assert_close(encoder(frames), expected)
+    weights = [encoder.patches[number].weight for number in (0, 2, 5)]
+    gradients = [torch.autograd.grad(features.pow(3).sum(), weights) for features in (encoder(frames), expected)]
+    torch.testing.assert_close(*gradients)
+    # where there is no CPU the maximum is another function, whose gradient needs its result as it was
+    away = PatchEncoder((1, 8, 8), feature_dim=3, base_channels=2, patch_size=4).to("meta")
+    away(torch.zeros(5, 1, 8, 8, device="meta")).sum().backward()
 
 
 def test_judge_averages_a_temporal_convolution() -> None:
