@@ -288,6 +288,20 @@ def test_goals_on_sprites_are_read_off_the_scores(results: ModuleType) -> None:
     assert found == pytest.approx([70.0, 6.0, 20.0, 100.0, 8.5, 12.5])
 
 
+def test_minutes_of_the_default_preset_are_those_of_its_whole_command(
+    results: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "goal_score", lambda result, name: result)
+    monkeypatch.setattr(results, "stored", lambda name: [30.0, 40.0])
+    monkeypatch.setattr(results, "seeds", lambda name: "2 seeds")
+    monkeypatch.setattr(results, "HERE", tmp_path)
+    assert (
+        "| at most 20 | 35.0 (30.0 to 40.0), **missed** | at most 150 | 35.0 (30.0 to 40.0) |" in results.goal_table()
+    )
+    (tmp_path / "lengths-dsvae_sprites.json").write_text('{"minutes": 19.5}')
+    assert "| at most 20 | 19.5 | at most 150 | 35.0 (30.0 to 40.0) |" in results.goal_table()
+
+
 def test_steps_of_a_rung_are_those_of_its_stages(parallel: ModuleType) -> None:
     """The set-up: six rounds of a pass over 4,000 images in batches of 32; with labels both at once, twelve passes."""
     assert parallel.steps_of("ladder-thesis") == "750"
