@@ -2,7 +2,8 @@
 
     python benchmarks/cost.py [--output docs/results/cost.json]
 
-Nothing is timed here. The seconds are those of the default preset of examples/dsvae_sprites.py, stored with its scores;
+Nothing is timed here. The seconds are those of a training with the networks of the default preset of
+examples/dsvae_sprites.py on a quiet machine (20 passes, a fixed scale of the pixels), stored with its scores;
 the operations (multiplications and additions of convolutions and matrix products, forward and backward) are counted by
 torch on the networks of that run, and of plain DSVAEs of several widths. From both follows the rate at which that
 machine trains. What follows for other machines is arithmetic with a stated rate.
@@ -24,7 +25,7 @@ from pyrodis import NamedELBO
 from pyrodis.infer.describe import build
 
 ROOT = Path(__file__).resolve().parents[1]
-RUN = ROOT / "docs" / "results" / "dsvae_sprites-default-seed0.json"
+RUN = ROOT / "docs" / "results" / "dsvae_sprites-fixed-scale-seed0.json"
 WIDTHS = (24, 32, 64, 128, 256)
 HOURS = (1, 100, 10_000)
 FRAMES_A_SECOND, PASSES, NUM_FRAMES = 25, 20, 8
@@ -66,7 +67,7 @@ def main() -> None:
 def table(result: dict[str, Any]) -> str:
     run, assumed, rate = result["run"], result["assumed"], result["operations_a_second"]
     lines = [
-        f"The default preset saw {run['frames']:,} frames in {run['minutes']} minutes on {run['machine']}: "
+        f"A training with the networks of the default preset saw {run['frames']:,} frames in {run['minutes']} minutes on {run['machine']}: "
         f"{run['frames'] / run['minutes'] / 60:,.0f} frames and {rate / 1e9:.0f} billion operations a second.",
         "",
         f"| networks | million operations a frame | {' | '.join(f'{h:,} h of video' for h in assumed['hours'])} |",

@@ -93,6 +93,7 @@ SHARED: dict[str, Any] = {
     "channel_growth": 2,
     "feature_dim": 256,
     "scale": 0.1,
+    "learn_scale": False,
     "output_bias": -3.0,
     "kl_cooldown_f": 0.5,
     "batch_size": 32,
@@ -104,8 +105,8 @@ SHARED: dict[str, Any] = {
 PLAIN: dict[str, Any] = {"static_view": "none", "dynamic_view": "none", "static_dim": 64, "kl_cooldown_f": 0.0}
 PRESETS: dict[str, dict[str, Any]] = {
     # Minutes on two cores.
-    "default": SHARED | {"base_channels": 24, "hidden_dim": 128, "num_epochs": 20},
-    # The same recipe with more channels and more passes.
+    "default": SHARED | {"base_channels": 24, "hidden_dim": 128, "learn_scale": True, "num_epochs": 14},
+    # The same recipe with more channels, more passes and a fixed scale of the pixels.
     "best": SHARED | {"base_channels": 32, "hidden_dim": 256, "num_epochs": 48},
     # The document's sizes, network and loss (the network it describes feeds no sample back); for a GPU.
     "paper": SHARED
@@ -189,9 +190,13 @@ def make_parser() -> argparse.ArgumentParser:
     option("--channel-growth", type=int, help="factor of the channels from layer to layer (default: 2)")
     option("--feature-dim", type=int, help="size of a frame's features (default: 256)")
     option("--hidden-dim", type=int, help="size of the guide's and the prior's recurrent states (default: 128)")
-    option("--scale", type=float, help="standard deviation of a pixel (default: 0.1)")
+    option("--scale", type=float, help="standard deviation of a pixel, or where it starts (default: 0.1)")
     option("--output-bias", type=float, help="logit of a pixel where training starts (default: -3)")
-    option("--learn-scale", action="store_true", help="learn the pixels' scale, from --scale on (default: fixed)")
+    option(
+        "--learn-scale",
+        action=argparse.BooleanOptionalAction,
+        help="learn the pixels' scale, from --scale on, or keep it fixed (default: learned; fixed in the other presets)",
+    )
     training = parser.add_argument_group("training (defaults are those of --preset default)")
     option = training.add_argument
     option(
@@ -217,7 +222,7 @@ def make_parser() -> argparse.ArgumentParser:
     option("--recipe", choices=RECIPES, default="none", help="a penalty, or a network, against leakage (default: none)")
     option("--recipe-weight", type=float, help="weight of the recipe's penalty (default: 1)")
     option("--learned-similarity", type=float, default=0.0, help="weight of a discriminator's terms (default: 0, none)")
-    option("--num-epochs", type=int, help="passes over the training clips (default: 20)")
+    option("--num-epochs", type=int, help="passes over the training clips (default: 14)")
     option("--batch-size", type=int, help="clips a step (default: 32)")
     option("--learning-rate", type=float, help="highest step size of Adam (default: 3e-3)")
     option("--schedule", choices=("cosine", "constant"), default=None, help="of the learning rate (default: cosine)")

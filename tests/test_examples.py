@@ -210,6 +210,18 @@ def test_a_plain_model_sees_everything_and_waits_for_nothing() -> None:
     assert example.make_settings(parse(example)).kl_cooldown_epochs == {"f": 0.5}
 
 
+def test_the_default_preset_learns_its_scale_and_the_others_keep_it() -> None:
+    example = load_example()
+
+    def learned(*options: str) -> bool:
+        model, _ = example.make_pair(parse(example, *options), (3, 64, 64), 8)
+        return bool(model.likelihood.log_scale.requires_grad)
+
+    assert [learned(), learned("--plain"), learned("--no-learn-scale")] == [True, True, False]
+    assert [learned("--preset", preset) for preset in ("best", "paper")] == [False, False]
+    assert learned("--preset", "best", "--learn-scale")
+
+
 @pytest.mark.parametrize("recipe", ["mutual-information", "density-ratio", "contrast", "reencoding", "subtract-mean"])
 def test_recipes_of_the_sprites_example_change_the_training_alone(recipe: str) -> None:
     example = load_example()

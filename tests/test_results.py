@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
 import importlib.util
 import json
 import os
@@ -14,6 +16,8 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
+
+from pyrodis.infer.describe import describe
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -52,7 +56,7 @@ def test_the_pages_hold_every_table(results: ModuleType) -> None:
 
 
 def test_every_row_is_in_a_table(results: ModuleType) -> None:
-    guides = {f"{guide}-{prior}" for guide, prior in results.GUIDES} | {"default"}
+    guides = {f"{guide}-{prior}" for guide, prior in results.GUIDES}
     hidden = {row.removesuffix("-seed0") for row in results.ROWS if row.startswith("hidden-")}
     averaged = {row.rsplit("-seed", 1)[0] for row in results.TRAINED_AS}
     named = set(results.FULL) | set(results.SHORT_ROWS) | guides | hidden | averaged
@@ -60,6 +64,27 @@ def test_every_row_is_in_a_table(results: ModuleType) -> None:
     for row in results.ROWS:
         name = row.rsplit("-seed", 1)[0]
         assert name in named or name.startswith("held-out"), row
+
+
+def test_commands_of_the_tables_still_train_what_their_rows_have_stored(
+    results: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    example = importlib.import_module("dsvae_sprites")
+    for row in filter(lambda row: results.path_of(row).exists(), results.ROWS):
+        config = json.loads(results.path_of(row).read_text(encoding="utf8"))["config"]
+        options = example.make_parser().parse_args(results.command(row).split()[2:])
+        example.apply_preset(options)
+        wanted = json.loads(json.dumps(dataclasses.asdict(example.make_settings(options))))
+        trained = {name: value for name, value in config["training"].items() if name in wanted and name != "device"}
+        assert len(trained) > 12
+        assert trained == {name: wanted[name] for name in trained}, row
+        model, guide = (describe(part) for part in example.make_pair(options, (3, 64, 64), 8))
+        same = [(config["model"]["arguments"][name], model["arguments"][name]) for name in ("likelihood", "prior")]
+        same += [(config["guide"]["arguments"][name], guide["arguments"][name]) for name in ("static_dim", "hidden_dim")]
+        same += [(config["guide"]["class"], guide["class"]), (config["run"]["hold_out"], options.hold_out)]
+        same += [(config["run"]["preset"], options.preset)]
+        assert all(was == now for was, now in same), (row, same)
 
 
 def test_means_over_seeds_say_how_many_are_missing(
