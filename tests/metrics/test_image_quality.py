@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 from pyrodis.metrics import image_quality, sequence_quality
 
@@ -47,6 +48,19 @@ def test_ssim_is_its_formula() -> None:
     expected = (top / ((mean_a**2 + mean_b**2 + c1) * (variances + c2))).mean()
     quality = sequence_quality(second[None, None, None], first[None, None, None])
     assert quality["ssim"] == pytest.approx([expected], abs=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(3, 64, 64), (1, 11, 40)])
+@pytest.mark.parametrize("autocast", [False, True])
+def test_ssim_is_that_of_torchmetrics_in_full_precision(shape: tuple[int, int, int], autocast: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(3, 5, *shape, generator=generator)
+    h = (x + 0.2 * torch.randn(x.shape, generator=generator)).clamp(0, 1)
+    frames = (part.flatten(0, 1).double() for part in (h, x))
+    wanted = structural_similarity_index_measure(*frames, data_range=1.0, reduction="none")
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        found = sequence_quality(h, x)["ssim"]
+    assert found == pytest.approx(wanted.reshape(3, 5).mean(1).numpy(), abs=1e-6)
 
 
 def test_blur_lowers_structure_more_than_brightness(x: torch.Tensor) -> None:
