@@ -67,7 +67,8 @@ def main() -> None:
 def table(result: dict[str, Any]) -> str:
     run, assumed, rate = result["run"], result["assumed"], result["operations_a_second"]
     lines = [
-        f"A training with the networks of the default preset saw {run['frames']:,} frames in {run['minutes']} minutes on {run['machine']}: "
+        f"A training with the networks of the default preset saw {run['frames']:,} frames in {run['minutes']} minutes "
+        f"on {run['machine']}: "
         f"{run['frames'] / run['minutes'] / 60:,.0f} frames and {rate / 1e9:.0f} billion operations a second.",
         "",
         f"| networks | million operations a frame | {' | '.join(f'{h:,} h of video' for h in assumed['hours'])} |",

@@ -195,7 +195,7 @@ def make_parser() -> argparse.ArgumentParser:
     option(
         "--learn-scale",
         action=argparse.BooleanOptionalAction,
-        help="learn the pixels' scale, from --scale on, or keep it fixed (default: learned; fixed in the other presets)",
+        help="learn the pixels' scale, from --scale on, or keep it (default: learned; kept in the other presets)",
     )
     training = parser.add_argument_group("training (defaults are those of --preset default)")
     option = training.add_argument

@@ -81,7 +81,8 @@ def test_commands_of_the_tables_still_train_what_their_rows_have_stored(
         assert trained == {name: wanted[name] for name in trained}, row
         model, guide = (describe(part) for part in example.make_pair(options, (3, 64, 64), 8))
         same = [(config["model"]["arguments"][name], model["arguments"][name]) for name in ("likelihood", "prior")]
-        same += [(config["guide"]["arguments"][name], guide["arguments"][name]) for name in ("static_dim", "hidden_dim")]
+        sizes = ("static_dim", "hidden_dim")
+        same += [(config["guide"]["arguments"][name], guide["arguments"][name]) for name in sizes]
         same += [(config["guide"]["class"], guide["class"]), (config["run"]["hold_out"], options.hold_out)]
         same += [(config["run"]["preset"], options.preset)]
         assert all(was == now for was, now in same), (row, same)
