@@ -76,6 +76,7 @@ ROWS: dict[str, list[str]] = {
     "short-plain-density-ratio": _short("--plain", "--recipe", "density-ratio", "--recipe-weight", "10"),
     "short-plain-reencoding": _short("--plain", "--recipe", "reencoding", "--recipe-weight", "0.1"),
     "short-plain-subtract-mean": _short("--plain", "--recipe", "subtract-mean"),
+    "short-plain-subtract-mean-cooldown": _short("--plain", "--recipe", "subtract-mean", "--kl-cooldown-f", "0.5"),
     "short-plain-static-dim-16": _short("--plain", "--static-dim", "16"),
     "short-plain-static-dim-256": _short("--plain", "--static-dim", "256"),
     # One thing added to the recipe.
@@ -161,6 +162,7 @@ SHORT_ROWS = {
     "short-plain-density-ratio": "plain, density ratio, weight 10",
     "short-plain-reencoding": "plain, re-encoding, weight 0.1",
     "short-plain-subtract-mean": "plain, z from features less their mean",
+    "short-plain-subtract-mean-cooldown": "plain, z from features less their mean, f cools down",
 }
 GUIDES = [
     (guide, prior) for prior in ("lstm", "standard") for guide in ("full", "factorized", "framewise", "smoothing")
