@@ -195,7 +195,7 @@ def make_parser() -> argparse.ArgumentParser:
     option(
         "--learn-scale",
         action=argparse.BooleanOptionalAction,
-        help="learn the pixels' scale, from --scale on, or keep it (default: learned; kept in the other presets)",
+        help="learn the pixels' scale, from --scale on, or keep it (default: learn; other presets: keep)",
     )
     training = parser.add_argument_group("training (defaults are those of --preset default)")
     option = training.add_argument
@@ -444,7 +444,7 @@ def bound_scores(options: argparse.Namespace, model: DSVAE, guide: Any, test: An
     """Evidence bounds of some test clips, in nats: every so many of them, so that they are of many characters."""
     index = range(0, len(test), max(1, len(test) // BOUND_CLIPS))
     clips = torch.stack([item["x"] for item in test.__getitems__([*index][:BOUND_CLIPS])])
-    # Ten draws of a clip share its features; eight clips at once fit a cache.
+    # Ten draws of a clip share its features; eight clips at once fit the cache of a CPU.
     (row,) = pyrodis.compare_guides({options.guide: (model, guide)}, clips, num_samples=20, chunk_size=10, batch_size=8)
     bounds = {"elbo": row.elbo, "iwae": row.iwae, "gap": row.gap, "nll": row.nll}
     return bounds | {f"kl/{site}": score for site, score in row.kl.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import importlib.util
 import json
 import os
@@ -13,17 +12,19 @@ import sys
 import time
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
 from pyrodis.infer.describe import describe
+from pyrodis.infer.penalties import wrappers
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def load_script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / "results" / f"{name}.py")
+def load_script(name: str, folder: str = "docs/results") -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / folder / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -66,26 +67,28 @@ def test_every_row_is_in_a_table(results: ModuleType) -> None:
         assert name in named or name.startswith("held-out"), row
 
 
-def test_commands_of_the_tables_still_train_what_their_rows_have_stored(
-    results: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "examples"))
-    example = importlib.import_module("dsvae_sprites")
+def test_commands_of_the_tables_still_train_what_their_rows_have_stored(results: ModuleType) -> None:
+    example = load_script("dsvae_sprites", "examples")
+
+    def plain(value: object) -> Any:
+        return json.loads(json.dumps(value))
+
     for row in filter(lambda row: results.path_of(row).exists(), results.ROWS):
-        config = json.loads(results.path_of(row).read_text(encoding="utf8"))["config"]
+        stored = json.loads(results.path_of(row).read_text(encoding="utf8"))
+        config = stored["config"]
         options = example.make_parser().parse_args(results.command(row).split()[2:])
         example.apply_preset(options)
-        wanted = json.loads(json.dumps(dataclasses.asdict(example.make_settings(options))))
+        wanted = plain(dataclasses.asdict(example.make_settings(options)))
         trained = {name: value for name, value in config["training"].items() if name in wanted and name != "device"}
         assert len(trained) > 12
         assert trained == {name: wanted[name] for name in trained}, row
-        model, guide = (describe(part) for part in example.make_pair(options, (3, 64, 64), 8))
-        same = [(config["model"]["arguments"][name], model["arguments"][name]) for name in ("likelihood", "prior")]
-        sizes = ("static_dim", "hidden_dim")
-        same += [(config["guide"]["arguments"][name], guide["arguments"][name]) for name in sizes]
-        same += [(config["guide"]["class"], guide["class"]), (config["run"]["hold_out"], options.hold_out)]
-        same += [(config["run"]["preset"], options.preset)]
-        assert all(was == now for was, now in same), (row, same)
+        pair = example.make_pair(options, (3, 64, 64), 8)
+        assert [config["model"], config["guide"]] == plain([describe(part) for part in pair]), row
+        added = example.add_recipes(options, *pair, config["data"]["train"]["num_items"])
+        found = dict(zip(("model", "guide"), map(wrappers, added), strict=True))
+        assert config["training"].get("wrappers", {"model": [], "guide": []}) == plain(found), row
+        assert (config["run"]["hold_out"], config["run"]["preset"]) == (options.hold_out, options.preset), row
+        assert stored["data"] == options.data, row
 
 
 def test_means_over_seeds_say_how_many_are_missing(

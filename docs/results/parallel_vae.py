@@ -85,8 +85,13 @@ DIGITS = {
         range(1),
     ),
 }
-# What the default preset would be with one part less, or another, on four digits.
+# What the default preset would be with more passes, one part less, or another.
 LESS = {
+    "2-mnist-long": Experiment(
+        "two digits, five times as many passes",
+        (DIGITS_SCRIPT, "--data", "mnist", "--num-epochs", "15", "--single"),
+        range(1),
+    ),
     "4-mnist-no-claims": Experiment(
         "four digits, without a price of claims", (DIGITS_SCRIPT, *FOUR, "--claims", "0"), range(1)
     ),

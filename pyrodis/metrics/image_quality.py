@@ -115,17 +115,21 @@ def image_quality(reconstruction: Array, x: Array, baseline: Array | None = None
 def _frame_ssim(decoded: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
     """Structural similarity of each of N frames (N, C, H, W) in float32, under autocast as well.
 
-    The window is a product of one in each direction, which is a matrix product with a band: 20 times as fast as the
-    grouped 11 x 11 convolution of torchmetrics on frames of 64 x 64 pixels.
+    The window is a product of one in each direction, which is a matrix product with a band: several times as fast as
+    the grouped 11 x 11 convolution of torchmetrics on frames of 64 x 64 pixels. Second moments are about the mean of
+    a frame, where they lose fewer digits.
     """
     c1, c2 = 0.01**2, 0.03**2
     found = []
     with torch.autocast(real.device.type, enabled=False):
         rows, columns = (_window(size, real) for size in real.shape[-2:])
         for a, b in zip(decoded.split(SSIM_CHUNK), real.split(SSIM_CHUNK), strict=True):
+            center = b.mean((-2, -1), keepdim=True)
+            a, b = a - center, b - center
             mean_a, mean_b, *squares = rows @ (torch.stack([a, b, a * a, b * b, a * b]) @ columns.T)
             variances = (squares[0] - mean_a**2).clamp_min(0) + (squares[1] - mean_b**2).clamp_min(0)
             covariance = squares[2] - mean_a * mean_b
+            mean_a, mean_b = mean_a + center, mean_b + center
             bottom = (mean_a**2 + mean_b**2 + c1) * (variances + c2)
             found.append(((2 * mean_a * mean_b + c1) * (2 * covariance + c2) / bottom).mean((1, 2, 3)))
     return torch.cat(found)

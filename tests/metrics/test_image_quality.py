@@ -50,12 +50,15 @@ def test_ssim_is_its_formula() -> None:
     assert quality["ssim"] == pytest.approx([expected], abs=1e-4)
 
 
+@pytest.mark.parametrize("contrast", [1.0, 0.01])
 @pytest.mark.parametrize("shape", [(3, 64, 64), (1, 11, 40)])
 @pytest.mark.parametrize("autocast", [False, True])
-def test_ssim_is_that_of_torchmetrics_in_full_precision(shape: tuple[int, int, int], autocast: bool) -> None:
+def test_ssim_is_that_of_torchmetrics_in_full_precision(
+    shape: tuple[int, int, int], autocast: bool, contrast: float
+) -> None:
     generator = torch.Generator().manual_seed(0)
-    x = torch.rand(3, 5, *shape, generator=generator)
-    h = (x + 0.2 * torch.randn(x.shape, generator=generator)).clamp(0, 1)
+    x = 1 - contrast * torch.rand(3, 5, *shape, generator=generator)
+    h = (x + 0.2 * contrast * torch.randn(x.shape, generator=generator)).clamp(0, 1)
     frames = (part.flatten(0, 1).double() for part in (h, x))
     wanted = structural_similarity_index_measure(*frames, data_range=1.0, reduction="none")
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
