@@ -3,8 +3,8 @@
     python benchmarks/cost.py [--output docs/results/cost.json]
 
 Nothing is timed here. The seconds are those of a training with the networks of the default preset of
-examples/dsvae_sprites.py on a quiet machine (20 passes, a fixed scale of the pixels), stored with its scores;
-the operations (multiplications and additions of convolutions and matrix products, forward and backward) are counted by
+examples/dsvae_sprites.py on a quiet machine (20 passes, a fixed scale of the pixels), stored with its scores; the
+operations (multiplications and additions of convolutions and matrix products, forward and backward) are counted by
 torch on the networks of that run, and of plain DSVAEs of several widths. From both follows the rate at which that
 machine trains. What follows for other machines is arithmetic with a stated rate.
 """

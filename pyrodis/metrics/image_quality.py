@@ -55,15 +55,16 @@ def sequence_quality(reconstruction: Array, x: Array) -> dict[str, np.ndarray]:
         raise ValueError(
             f"x must be in [0, 1], got values from {real.min():.4g} to {real.max():.4g}; divide bytes by 255"
         )
-    mse = (decoded.double() - real.double()).square().flatten(1).mean(1)
+    # Means of frames in float32, of sequences in float64, which not every device has.
+    mse = (decoded - real).square().flatten(2).mean(2).cpu().double().mean(1)
     if (mse == 0).any():
         raise ValueError(
             f"reconstruction equals x exactly in {int((mse == 0).sum())} sequences, so their PSNR is infinite; "
             "check that x itself was not passed twice"
         )
     frames = _frame_ssim(decoded.flatten(0, 1), real.flatten(0, 1))
-    structure = frames.double().reshape(real.shape[:2]).mean(1)
-    return {"mse": mse.cpu().numpy(), "psnr": (-10 * mse.log10()).cpu().numpy(), "ssim": structure.cpu().numpy()}
+    structure = frames.cpu().double().reshape(real.shape[:2]).mean(1)
+    return {"mse": mse.numpy(), "psnr": (-10 * mse.log10()).numpy(), "ssim": structure.numpy()}
 
 
 def image_quality(reconstruction: Array, x: Array, baseline: Array | None = None) -> dict[str, Score]:
