@@ -46,6 +46,7 @@ def label_free_scores(model: nn.Module, guide: nn.Module, data: Any, num_clips: 
     x = torch.stack([item["x"] for item in data.__getitems__(rows)])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
+        # Draws of a clip share its features, and no more frames are in memory than of 20 clips.
         (row,) = compare_guides({"guide": (model, guide)}, x, num_samples=20, chunk_size=5, batch_size=4)
         scores = {"elbo": row.elbo, "iwae": row.iwae} | {f"kl/{site}": score for site, score in row.kl.items()}
         codes = encode(guide, x)
