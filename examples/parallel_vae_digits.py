@@ -183,7 +183,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--kernel-size",
         type=int,
         choices=(3, 4),
-        help="of the decoders' transposed convolutions; 3, as in the document, leaves a checkerboard (default: 4)",
+        help="of the decoders' transposed convolutions; 3, as in the document, reaches pixels unevenly (default: 4)",
     )
     model.add_argument(
         "--widths",
@@ -221,7 +221,7 @@ def apply_preset(options: argparse.Namespace) -> None:
                 f"--grid make {options.latent_dim}"
             )
     if options.num_components < 2:
-        raise ValueError(f"--num-components must be at least 2, got {options.num_components}; --single trains one VAE")
+        raise ValueError(f"--num-components must be at least 2, got {options.num_components}")
     seen = sorted(number for number in options.unseen if number < options.num_components)
     twice = sorted({number for number in options.unseen if options.unseen.count(number) > 1})
     if twice:

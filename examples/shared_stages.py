@@ -16,6 +16,7 @@ import pyrodis
 from pyrodis.datasets import PresentTypes
 from pyrodis.infer import FitSettings, History, SlowLearning, Stage, fit_stages, individual_stages, together_stages
 from pyrodis.models import MaskedNormal, MixturePixels
+from pyrodis.ops import check_positive_int
 from pyrodis.regularizers import claim_penalty, mask_entropy_penalty, silence_penalty
 
 LIKELIHOODS = {"masked": MaskedNormal, "mixture": MixturePixels}
@@ -145,6 +146,7 @@ def make_likelihood(options: argparse.Namespace) -> Any:
 
 def make_settings(options: argparse.Namespace, stages: Sequence[Stage] = ()) -> FitSettings:
     """The settings of a training; a warm-up, which begins every stage, takes no more than a fifth of the shortest."""
+    check_positive_int("--batch-size", options.batch_size)
     halving_kl = 5.0 if options.halving_kl is None else options.halving_kl
     # Codes laid out in cells may have hundreds of nats each, at which nobody would learn.
     least = options.decoder == "grid"

@@ -248,6 +248,20 @@ def test_a_held_out_value_is_in_no_training_clip() -> None:
             example.split_held_out(parse(example, "--hold-out", wrong), data)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--feature-dim", "1"), "--feature-dim must be even and at least 2, got 1"),
+        (("--feature-dim", "7"), "--feature-dim must be even and at least 2, got 7"),
+        (("--recipe", "subtract-mean", "--guide", "framewise"), "a mean over all frames, which --guide framewise must"),
+        (("--recipe", "subtract-mean", "--guide", "factorized"), "which --guide factorized must not read; use --guide"),
+    ],
+)
+def test_the_sprites_refuse(options: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse(load_example("dsvae_sprites"), *options)
+
+
 def test_a_weight_without_a_penalty_is_refused() -> None:
     example = load_example()
     options = parse(example, "--recipe", "subtract-mean", "--recipe-weight", "3")
@@ -593,7 +607,7 @@ def test_components_are_matched_with_what_they_draw() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--num-components", "1"), "--num-components must be at least 2, got 1; --single trains one VAE"),
+        (("--num-components", "1"), "--num-components must be at least 2, got 1"),
         (("--latent-dim", "8"), "--latent-dim must not be given with --decoder grid, got 8; --latent-channels in each"),
         (("--unseen", "5", "5"), r"--unseen must name each type once, got \[5\] more than once"),
         (("--data", "bundled", "--data-root", "."), "--data-root has no effect with --data bundled"),
@@ -610,6 +624,12 @@ def test_components_are_matched_with_what_they_draw() -> None:
 def test_the_digits_refuse(options: tuple[str, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse(load_example("parallel_vae_digits"), *options)
+
+
+def test_the_digits_refuse_batches_of_nothing() -> None:
+    options = parse(load_example("parallel_vae_digits"), "--batch-size", "0")
+    with pytest.raises(ValueError, match="--batch-size must be a positive whole number, got 0"):
+        load_example("shared_stages").make_settings(options)
 
 
 @pytest.mark.parametrize("preset", ["default", "best", "paper"])

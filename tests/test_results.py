@@ -278,6 +278,7 @@ def test_a_row_of_parallel_vaes_is_stored_with_its_figure_and_minutes(
         (run / "history.csv").write_text("stage,seconds,loss\n0,60,1\n1,30,2\n", encoding="utf8")
         (run / "single" / "history.csv").write_text("seconds\n600\n", encoding="utf8")
         (run / "metrics.json").write_text('{"owner": {"value": 1.0}}', encoding="utf8")
+        (run / "config.json").write_text('{"training": {"batch_size": 32}}', encoding="utf8")
         for name, color in (("components", "red"), ("unseen", "blue")):
             Image.new("RGB", (4, 4), color).save(run / "figures" / f"{name}.png")
 
@@ -287,6 +288,7 @@ def test_a_row_of_parallel_vaes_is_stored_with_its_figure_and_minutes(
         stored = json.loads(parallel.path_of(row).read_text(encoding="utf8"))
         assert stored["training_minutes"] == 1.5
         assert stored["scores"]["owner"]["value"] == 1.0
+        assert stored["config"]["training"]["batch_size"] == 32
         assert stored["command"].startswith("python examples/parallel_vae_")
     assert sorted(path.name for path in tmp_path.glob("*.png")) == [
         "parallel_vae-5-mnist.png",

@@ -70,6 +70,8 @@ ROWS: dict[str, list[str]] = {
     "short-mixture": _short("--prior", "mixture"),
     # One thing added to the plain model.
     "short-plain-kl-f-8": _short("--plain", "--kl-weight-f", "8"),
+    "short-plain-kl-z-8": _short("--plain", "--kl-weight-z", "8"),
+    "short-plain-warmup": _short("--plain", "--kl-warmup-epochs", "3"),
     "short-plain-contrast": _short("--plain", "--recipe", "contrast", "--recipe-weight", "10"),
     "short-plain-mutual-information": _short("--plain", "--recipe", "mutual-information", "--recipe-weight", "10"),
     "short-plain-density-ratio": _short("--plain", "--recipe", "density-ratio", "--recipe-weight", "10"),
@@ -157,6 +159,8 @@ SHORT_ROWS = {
     "short-plain-static-dim-16": "plain, f of 16 dimensions in place of 64",
     "short-plain-static-dim-256": "plain, f of 256 dimensions in place of 64",
     "short-plain-kl-f-8": "plain, KL weight of f 8",
+    "short-plain-kl-z-8": "plain, KL weight of z 8",
+    "short-plain-warmup": "plain, both KL weights rise over three epochs",
     "short-plain-similarity": "plain, with a learned similarity, weight 100",
     "short-plain-contrast": "plain, contrast of f and of z, weight 10",
     "short-plain-mutual-information": "plain, mutual information, weight 10",
@@ -491,13 +495,18 @@ def seconds_an_epoch(result: dict[str, Any], name: str) -> float:
 
 def guide_rows() -> str:
     """A line for every guide and prior."""
-    lines = [f"| guide | prior | seeds | {COMPACT} | IWAE | seconds an epoch |", "| --- | --- |" + " ---: |" * 13]
+    lines = [
+        f"| guide | prior | seeds | {COMPACT} | IWAE | FID: f drawn | FID: both drawn | seconds an epoch |",
+        "| --- | --- |" + " ---: |" * 15,
+    ]
     missing = []
     for guide, prior in GUIDES:
         name = "fixed-scale" if (guide, prior) == ("full", "lstm") else f"{guide}-{prior}"
         results = stored(name)
         if results:
-            cells = [*compact_cells(results), f"{mean(results, 'iwae'):.0f}"]
+            cells = compact_cells(results)[:-1]
+            for score in ("elbo", "iwae", "fid/static_sampled", "fid/unconditional"):
+                cells.append(interval([result["scores"][score]["value"] for result in results], 0))
             cells.append(f"{seconds_an_epoch(results[0], f'{guide}, {prior}'):.0f}")
             lines.append(f"| {guide} | {prior} | {len(results)} | " + " | ".join(cells) + " |")
         if len(results) < len(guide_seeds(guide)):

@@ -203,6 +203,8 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write the table of all rows into docs/concepts/views.md")
     parser.add_argument("--smoke-test", action="store_true", help="a few clips, stored nowhere")
     options = parser.parse_args()
+    if options.write and options.data != "sprites":
+        parser.error("--write puts the rows of Sprites into the page, so it takes no other --data; leave one out")
     with tempfile.TemporaryDirectory() as temporary:
         folder, settings = (Path(temporary), SMOKE) if options.smoke_test else (HERE, SETTINGS)
         paths = {row: path_of(row, options.data, folder) for row in options.rows}

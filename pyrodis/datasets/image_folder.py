@@ -80,7 +80,7 @@ class ImageFolder(Dataset[dict[str, Tensor]]):
     ) -> None:
         self.files = _images_in(Path(root))
         width, height = _common_size(self.files)
-        self.masks = None if masks is None else _masks_of(self.files, Path(masks))
+        self.masks = None if masks is None else _masks_of(self.files, Path(masks), (width, height))
         if (masks is None) != (num_slots is None):
             raise ValueError(f"num_slots must be the greatest number of objects, with masks alone, got {num_slots}")
         if num_slots is not None:
@@ -197,11 +197,18 @@ def _common_size(files: Sequence[Path]) -> tuple[int, int]:
     return next(iter(sizes))
 
 
-def _masks_of(files: Sequence[Path], root: Path) -> list[Path]:
+def _masks_of(files: Sequence[Path], root: Path, size: tuple[int, int]) -> list[Path]:
+    """The label maps of images, by their headers of the same width and height."""
     masks = [root / f"{file.stem}.png" for file in files]
     missing = [mask for mask in masks if not mask.is_file()]
     if missing:
         raise FileNotFoundError(f"{len(missing)} of {len(files)} images have no mask, first {missing[0]}; add them")
+    for mask in masks:
+        if (found := image_size(mask)) != size:
+            raise ValueError(
+                f"a mask must be of the size of the images, {size[0]} x {size[1]}, got {found[0]} x {found[1]} "
+                f"({mask.name}); make it again"
+            )
     return masks
 
 

@@ -29,6 +29,7 @@ from pyrodis.metrics import (
     sequence_quality,
     two_sided_scores,
 )
+from pyrodis.metrics.swap import check_dynamic
 
 PAIR_KINDS = ("appearance", "motion", "both", "neither")
 _ROWS = ("reconstruction", "static_sampled", "static_swapped", "dynamic_sampled", "dynamic_swapped")
@@ -96,8 +97,8 @@ def decode_exchanges(
         Predictions, codes, reconstruction quality and features.
 
     Raises:
-        ValueError: If `static` does not name some, but not all, of the guide's sites, or `num_views` is given for a
-            guide without random views.
+        ValueError: If `static` does not name some, but not all, of the guide's sites, `num_views` is given for a
+            guide without random views, or `precision` is neither of the two.
 
     Source:
         The first exchange and its judge are those of Li and Mandt (2018); the other side, which a model fails that puts
@@ -106,6 +107,8 @@ def decode_exchanges(
     Example:
         >>> decodings = decode_exchanges(model, guide, judge, Sprites(split="test"))  # doctest: +SKIP
     """
+    if precision not in ("32-true", "bf16-mixed"):
+        raise ValueError(f'precision must be "32-true" or "bf16-mixed", got {precision!r}')
     device = next(guide.parameters()).device
     amp = torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16-mixed" else nullcontext()
     with seeded(device, seed), amp:
@@ -260,6 +263,10 @@ def pair_table(
     Returns:
         A row a pair: "shared", "clip_a", "clip_b", and "cosine_<site>" for each site.
 
+    Raises:
+        TypeError: If `dynamic` is a string.
+        ValueError: If `dynamic` does not name some, but not all, of the factors, or the test set has no such pairs.
+
     Source:
         Das and Dandi, section III: 12 pairs of sprites.
 
@@ -349,6 +356,7 @@ def clips_at(dataset: Any, index: torch.Tensor) -> torch.Tensor:
 
 
 def _dynamic_columns(dataset: Any, dynamic: Sequence[str]) -> list[int]:
+    check_dynamic(dataset.factor_names, dynamic)
     return [dataset.factor_names.index(name) for name in dynamic]
 
 

@@ -178,6 +178,17 @@ class FitSettings:
             raise ValueError(
                 f"a KL weight rises or falls, got kl_warmup_epochs and kl_cooldown_epochs of {both}; keep one"
             )
+        lengths = {f"kl_cooldown_epochs[{site!r}]": length for site, length in self.kl_cooldown_epochs.items()}
+        if isinstance(self.kl_warmup_epochs, Mapping):
+            lengths |= {f"kl_warmup_epochs[{site!r}]": length for site, length in self.kl_warmup_epochs.items()}
+        else:
+            lengths["kl_warmup_epochs"] = self.kl_warmup_epochs
+        for name, length in lengths.items():
+            if length > self.num_epochs:
+                raise ValueError(
+                    f"{name} must be at most num_epochs, {self.num_epochs}, got {length}; the weight of the KL would "
+                    "still be on its way when training ends"
+                )
         object.__setattr__(self, "kl_weights", {str(site): float(w) for site, w in self.kl_weights.items()})
 
     def recorded(self) -> dict[str, Any]:

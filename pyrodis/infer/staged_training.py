@@ -106,6 +106,7 @@ def fit_stages(
     _check_stages(model, guide, stages)
     for name, program in (("model", model), ("guide", guide)):
         check_takes(name, program, settings.inputs)
+    of_stages = [_stage_settings(settings, stage, number) for number, stage in enumerate(stages)]
     found = _load(stages, data, settings.inputs)
     if settings.patience is not None and found[stages[0].items][1] is None:
         raise ValueError(f"patience needs validation data, got patience={settings.patience} and no validation data")
@@ -123,7 +124,7 @@ def fit_stages(
                 guide,
                 train,
                 validation=validation,
-                settings=_stage_settings(settings, stage, number),
+                settings=of_stages[number],
                 output=None if directory is None else directory.path / "stages" / _label(stage, number),
                 resume=resume,
                 description={"stage": dataclasses.asdict(stage)},
@@ -192,6 +193,8 @@ def _load(stages: Sequence[Stage], data: StageData, inputs: Sequence[str]) -> di
                 f"data has no items {stage.items}, which stage {stage.name!r} trains on ({error!r}); "
                 "add them, or leave the stage out"
             ) from error
+        except ValueError as error:
+            raise ValueError(f"data of stage {stage.name!r}, items {stage.items}: {error}") from error
         if not isinstance(pair, tuple) or len(pair) != 2:
             raise TypeError(
                 f"data must return a pair of training and validation data (or None), got {type(pair).__name__} for the "
@@ -203,6 +206,10 @@ def _load(stages: Sequence[Stage], data: StageData, inputs: Sequence[str]) -> di
         )
     if len({validation is None for _, validation in found.values()}) > 1:
         raise ValueError("data must give validation data for all stages or for none, got some without")
+    shapes = {items: tuple(train[0]["x"].shape[1:]) for items, (train, _) in found.items()}
+    if len(set(shapes.values())) > 1:
+        listed = ", ".join(f"{shape} of items {items}" for items, shape in shapes.items())
+        raise ValueError(f"images of all stages must be of one shape (C, H, W), got {listed}; resize them")
     return found
 
 

@@ -150,6 +150,7 @@ class NormalPixels(nn.Module):
         output (...) to a distribution of batch shape (...).
 
     Raises:
+        TypeError: If `learn_scale` is neither True nor False.
         ValueError: If the scale is not above 0.
 
     Source:
@@ -163,6 +164,8 @@ class NormalPixels(nn.Module):
     def __init__(self, scale: float = 0.1, learn_scale: bool = False) -> None:
         super().__init__()
         self.scale = check_positive_number("scale", scale)
+        if not isinstance(learn_scale, bool):
+            raise TypeError(f"learn_scale must be True or False, got {learn_scale!r}")
         self.learn_scale = learn_scale
         self.log_scale = nn.Parameter(torch.tensor(math.log(scale)), requires_grad=learn_scale)
 

@@ -140,7 +140,7 @@ class StridedDecoder(nn.Module):
             raise ValueError(f"output_bias must be a finite number, got {output_bias}; 0 is a gray frame")
         self.output_bias = output_bias
         if kernel_size not in (3, 4):
-            raise ValueError(f"kernel_size must be 3, or 4 for frames without a checkerboard, got {kernel_size}")
+            raise ValueError(f"kernel_size must be 3, or 4, which reaches all pixels alike, got {kernel_size}")
         self.kernel_size = kernel_size
         sizes = _sizes(self.frame_shape, len(self.widths))[::-1]
         self.start = (self.widths[0], *sizes[0])

@@ -120,7 +120,12 @@ def test_refuses_masks_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"a.png must hold 0 to 2, got 3; pass a greater num_slots"):
         ImageFolder(images, masks=masks, num_slots=2)[0]
     labels(masks / "a.png", np.zeros((9, 12)))
-    with pytest.raises(ValueError, match=r"a.png must be a label map of \(8, 12\), one number a pixel, got \(9, 12\)"):
+    with pytest.raises(ValueError, match=r"a mask must be of the size of the images, 12 x 8, got 12 x 9 \(a.png\)"):
+        ImageFolder(images, masks=masks, num_slots=3)
+    picture(masks / "a.png")
+    with pytest.raises(
+        ValueError, match=r"a.png must be a label map of \(8, 12\), one number a pixel, got \(8, 12, 3\)"
+    ):
         ImageFolder(images, masks=masks, num_slots=3)[0]
 
 

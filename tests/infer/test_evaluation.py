@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -56,6 +57,17 @@ def test_the_table_of_pairs_shares_what_it_says(decodings: Decodings) -> None:
         shares = (bool((a[1:] == b[1:]).all()), bool(a[0] == b[0]))
         expected = {"appearance": (1, 0), "motion": (0, 1), "both": (1, 1), "neither": (0, 0)}
         assert shares == expected[row["shared"]]
+
+
+@pytest.mark.parametrize(("dynamic", "error"), [(("acton",), ValueError), ("action", TypeError), ((), ValueError)])
+def test_the_table_of_pairs_refuses_unknown_factors(decodings: Decodings, dynamic: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="dynamic must"):
+        pair_table(decodings, DATA, dynamic)
+
+
+def test_an_unknown_precision_is_refused() -> None:
+    with pytest.raises(ValueError, match='precision must be "32-true" or "bf16-mixed", got \'bf16\''):
+        decode_exchanges(None, None, None, DATA, precision="bf16")  # type: ignore[arg-type]
 
 
 def _oracle(factors: torch.Tensor, donors: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -313,6 +314,16 @@ def lacking(items: tuple[Any, ...]) -> Any:
     return {(0,): data(items)}[items]
 
 
+def refusing(items: tuple[Any, ...]) -> Any:
+    if len(items) > 1:
+        raise ValueError("items must be at most 1, got 2")
+    return data(items)
+
+
+def growing(items: tuple[Any, ...]) -> Any:
+    return torch.zeros(12, 1, 1, 4, 3 + len(items)), None
+
+
 @pytest.mark.parametrize(
     ("options", "error", "part"),
     [
@@ -320,6 +331,17 @@ def lacking(items: tuple[Any, ...]) -> Any:
         ({"stages": [1]}, TypeError, "stages must be a list of Stage"),
         ({"stages": individual_stages(3)}, ValueError, "'train-2' names component 2, model and guide have 0 to 1"),
         ({"data": lacking}, ValueError, "data has no items (0, 1), which stage 'train-1' trains on"),
+        ({"data": refusing}, ValueError, "data of stage 'train-1', items (0, 1): items must be at most 1, got 2"),
+        (
+            {"data": growing},
+            ValueError,
+            "must be of one shape (C, H, W), got (1, 4, 4) of items (0,), (1, 4, 5) of items (0, 1); resize them",
+        ),
+        (
+            {"settings": replace(SETTINGS, num_epochs=9, kl_warmup_epochs=9)},
+            ValueError,
+            "kl_warmup_epochs must be at most num_epochs",
+        ),
         ({"data": lambda items: make_images()}, TypeError, "data must return a pair of training and validation data"),
         ({"data": lambda items: (make_images(0), None)}, ValueError, "training data of stage 'train-0' is empty"),
         (
