@@ -67,6 +67,28 @@ def test_every_row_is_in_a_table(results: ModuleType) -> None:
         assert name in named or name.startswith("held-out"), row
 
 
+def test_the_page_shows_the_figures_that_rows_keep(
+    results: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PIL import Image
+
+    page = (results.ROOT / "docs" / "papers" / "dsvae.md").read_text(encoding="utf8")
+    for row in results.FIGURES:
+        assert row in results.ROWS
+        assert f"(../_static/dsvae-{row}.png)" in page
+        assert (results.ROOT / "docs" / "_static" / f"dsvae-{row}.png").is_file()
+    for folder in ("figures", "docs/_static"):
+        (tmp_path / folder).mkdir(parents=True)
+    Image.new("RGBA", (4, 4), "red").save(tmp_path / "figures" / "style_transfer.png")
+    monkeypatch.setattr(results, "ROOT", tmp_path)
+    results.keep_figure("plain-seed0", tmp_path)
+    results.keep_figure("plain-seed1", tmp_path)
+    kept = [path.name for path in (tmp_path / "docs" / "_static").iterdir()]
+    assert kept == ["dsvae-plain-seed0.png"]
+    with Image.open(tmp_path / "docs" / "_static" / kept[0]) as figure:
+        assert figure.convert("RGB").getpixel((0, 0)) == (255, 0, 0)
+
+
 def test_commands_of_the_tables_still_train_what_their_rows_have_stored(results: ModuleType) -> None:
     example = load_script("dsvae_sprites", "examples")
 

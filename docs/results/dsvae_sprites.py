@@ -209,7 +209,27 @@ def finish(row: str, data_root: str | None) -> None:
         "scores": json.loads((run / "metrics.json").read_text()),
         "pairs": pairs,
     }
+    keep_figure(row, run)
     path_of(row).write_text(json.dumps(result, indent=1) + "\n")
+
+
+# Rows of which the page shows a figure, and which one of the run.
+FIGURES = {
+    "default-seed0": "style_transfer",
+    "plain-seed0": "style_transfer",
+    "short-plain-subtract-mean": "style_transfer",
+    "held-out-top5": "reconstruction",
+}
+
+
+def keep_figure(row: str, run: Path) -> None:
+    """Keep the figure of a row that the page shows, in 128 colors."""
+    from PIL import Image
+
+    if row in FIGURES:
+        with Image.open(run / "figures" / f"{FIGURES[row]}.png") as figure:
+            kept = figure.convert("RGB").quantize(128)
+            kept.save(ROOT / "docs" / "_static" / f"dsvae-{row}.png", optimize=True)
 
 
 def _number(cell: str) -> str | float:
