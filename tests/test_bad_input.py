@@ -162,6 +162,7 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     ),
     "scale of zero": (lambda: NormalPixels(0), ValueError, "scale must be a finite number above 0, got 0"),
     "negative scale": (lambda: NormalPixels(-0.1), ValueError, "scale must be a finite number above 0, got -0.1"),
+    "flag of text": (lambda: NormalPixels(0.1, "no"), TypeError, "learn_scale must be True or False, got 'no'"),
     "scale of text": (lambda: NormalPixels("0.1"), TypeError, "scale must be a number above 0, got '0.1' of type str"),
     "neither": (lambda: MODEL(), ValueError, "pass clips x, or batch_size to draw clips from the prior; got neither"),
     "batch of none": (lambda: MODEL(batch_size=0), ValueError, "batch_size must be a positive whole number, got 0"),

@@ -52,7 +52,7 @@ class FitSettings:
         gradient_clip: Largest norm of the whole gradient; None for no clipping.
         kl_weights: Latent site name to the weight of its KL (beta); a site that is not named has weight one.
         kl_warmup_epochs: Epochs over which all KL weights rise but those that cool down; 0 for none. Or latent site
-            name to the epochs of that site; a site that is not named has none.
+            name to the epochs of that site; a site that is not named has none. At most ``num_epochs``, as below.
         kl_cooldown_epochs: Latent site name to the epochs, or the part of one, over which its KL weight falls. Such a
             site says nothing at first, so what it shares with the others is theirs when it begins to speak. Where all
             sites cool down, what their factors have in common divides the objective that is differentiated instead.
@@ -172,23 +172,7 @@ class FitSettings:
         for site, length in self.kl_cooldown_epochs.items():
             _check_number(f"kl_cooldown_epochs[{site!r}]", length, zero=True)
         object.__setattr__(self, "kl_cooldown_epochs", dict(self.kl_cooldown_epochs))
-        rising = self.kl_warmup_epochs if isinstance(self.kl_warmup_epochs, Mapping) else {}
-        both = [site for site, epochs in rising.items() if epochs and self.kl_cooldown_epochs.get(site)]
-        if both:
-            raise ValueError(
-                f"a KL weight rises or falls, got kl_warmup_epochs and kl_cooldown_epochs of {both}; keep one"
-            )
-        lengths = {f"kl_cooldown_epochs[{site!r}]": length for site, length in self.kl_cooldown_epochs.items()}
-        if isinstance(self.kl_warmup_epochs, Mapping):
-            lengths |= {f"kl_warmup_epochs[{site!r}]": length for site, length in self.kl_warmup_epochs.items()}
-        else:
-            lengths["kl_warmup_epochs"] = self.kl_warmup_epochs
-        for name, length in lengths.items():
-            if length > self.num_epochs:
-                raise ValueError(
-                    f"{name} must be at most num_epochs, {self.num_epochs}, got {length}; the weight of the KL would "
-                    "still be on its way when training ends"
-                )
+        _check_ways(self)
         object.__setattr__(self, "kl_weights", {str(site): float(w) for site, w in self.kl_weights.items()})
 
     def recorded(self) -> dict[str, Any]:
@@ -204,6 +188,21 @@ class FitSettings:
         values = asdict(replace(self, preview=None))
         del values["preview"]
         return values
+
+
+def _check_ways(settings: FitSettings) -> None:
+    """Refuse a KL weight that rises and falls, or that training would not bring to its value."""
+    rising = settings.kl_warmup_epochs if isinstance(settings.kl_warmup_epochs, Mapping) else {}
+    both = [site for site, epochs in rising.items() if epochs and settings.kl_cooldown_epochs.get(site)]
+    if both:
+        raise ValueError(f"a KL weight rises or falls, got kl_warmup_epochs and kl_cooldown_epochs of {both}; keep one")
+    for name in ("kl_warmup_epochs", "kl_cooldown_epochs"):
+        value = getattr(settings, name)
+        if max(value.values() if isinstance(value, Mapping) else [value], default=0) > settings.num_epochs:
+            raise ValueError(
+                f"{name} must be at most num_epochs, {settings.num_epochs}, got {value}; a weight would still be "
+                "on its way when training ends"
+            )
 
 
 def _check_inputs(inputs: object) -> tuple[str, ...]:

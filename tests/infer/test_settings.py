@@ -33,9 +33,13 @@ from pyrodis.infer.settings import FitSettings, kl_factor, learning_rate_at
         (
             {"kl_warmup_epochs": 101},
             ValueError,
-            "kl_warmup_epochs must be at most num_epochs, 100, got 101; the weight",
+            "kl_warmup_epochs must be at most num_epochs, 100, got 101; a weight",
         ),
-        ({"kl_warmup_epochs": {"f": 101}}, ValueError, r"kl_warmup_epochs\['f'\] must be at most num_epochs, 100"),
+        (
+            {"kl_warmup_epochs": {"f": 101}},
+            ValueError,
+            r"kl_warmup_epochs must be at most num_epochs, 100, got {'f': 101}",
+        ),
         ({"kl_warmup_epochs": {"f": -1}}, ValueError, r"kl_warmup_epochs\['f'\] must be a whole number of at least 0"),
         ({"analytic": "yes"}, TypeError, "analytic must be True or False, got 'yes'"),
         ({"optimizer": "lbfgs"}, ValueError, "optimizer must be one of 'adam', 'rmsprop', 'sgd', got 'lbfgs'"),
@@ -125,7 +129,7 @@ def test_what_cools_down_has_no_warm_up() -> None:
         (2.0, TypeError, "kl_cooldown_epochs must map site names to epochs, got 2.0"),
         ({"f": -1}, ValueError, r"kl_cooldown_epochs\['f'\] must be a finite number of at least 0, got -1"),
         ({"f": float("nan")}, ValueError, r"kl_cooldown_epochs\['f'\] must be a finite number"),
-        ({"f": 100.5}, ValueError, r"kl_cooldown_epochs\['f'\] must be at most num_epochs, 100, got 100.5; the weight"),
+        ({"f": 100.5}, ValueError, r"kl_cooldown_epochs must be at most num_epochs, 100, got {'f': 100.5}; a weight"),
     ],
 )
 def test_a_bad_cooldown_is_refused(value: object, error: type[Exception], match: str) -> None:
