@@ -94,7 +94,6 @@ MOVING: dict[str, dict[str, Any]] = {
     "paper": {"num_train": 200_000},
 }
 SMOKE: dict[str, Any] = {"betas": (0.001, 5.0), "channels": 2, "num_steps": 6, "batch_size": 8, "precision": "32-true"}
-SMOKE |= {"kl_warmup_epochs": 1}
 
 
 @dataclass(frozen=True)

@@ -245,8 +245,10 @@ def apply_preset(options: argparse.Namespace) -> None:
     for name, value in preset.items():
         if getattr(options, name) is None:
             setattr(options, name, value)
-    if options.feature_dim < 2 or options.feature_dim % 2:
-        raise ValueError(f"--feature-dim must be even and at least 2, got {options.feature_dim}")
+    if options.static_view == "patches" and (options.feature_dim < 2 or options.feature_dim % 2):
+        raise ValueError(
+            f"--feature-dim must be even and at least 2 with --static-view patches, got {options.feature_dim}"
+        )
     if options.recipe == "subtract-mean" and options.guide in ("factorized", "framewise"):
         raise ValueError(
             f"--recipe subtract-mean takes a mean over all frames, which --guide {options.guide} must not read; use "

@@ -70,10 +70,11 @@ def add_training_options(option: Any, preset: Mapping[str, Any], schedules: Iter
 
 
 def fill_preset(options: argparse.Namespace, preset: Mapping[str, Any]) -> None:
-    """Give the options that were not given the values of a preset."""
+    """Give the options that were not given the values of a preset; refuse batches of nothing."""
     for name, value in preset.items():
         if getattr(options, name) is None:
             setattr(options, name, value)
+    check_positive_int("--batch-size", options.batch_size)
 
 
 def refuse_unused(options: argparse.Namespace, preset: Mapping[str, Any]) -> None:
@@ -146,7 +147,6 @@ def make_likelihood(options: argparse.Namespace) -> Any:
 
 def make_settings(options: argparse.Namespace, stages: Sequence[Stage] = ()) -> FitSettings:
     """The settings of a training; a warm-up, which begins every stage, takes no more than a fifth of the shortest."""
-    check_positive_int("--batch-size", options.batch_size)
     halving_kl = 5.0 if options.halving_kl is None else options.halving_kl
     # Codes laid out in cells may have hundreds of nats each, at which nobody would learn.
     least = options.decoder == "grid"

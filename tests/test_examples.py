@@ -251,8 +251,8 @@ def test_a_held_out_value_is_in_no_training_clip() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--feature-dim", "1"), "--feature-dim must be even and at least 2, got 1"),
-        (("--feature-dim", "7"), "--feature-dim must be even and at least 2, got 7"),
+        (("--feature-dim", "1"), "--feature-dim must be even and at least 2 with --static-view patches, got 1"),
+        (("--feature-dim", "7"), "--feature-dim must be even and at least 2 with --static-view patches, got 7"),
         (("--recipe", "subtract-mean", "--guide", "framewise"), "a mean over all frames, which --guide framewise must"),
         (("--recipe", "subtract-mean", "--guide", "factorized"), "which --guide factorized must not read; use --guide"),
     ],
@@ -626,10 +626,10 @@ def test_the_digits_refuse(options: tuple[str, ...], message: str) -> None:
         parse(load_example("parallel_vae_digits"), *options)
 
 
-def test_the_digits_refuse_batches_of_nothing() -> None:
-    options = parse(load_example("parallel_vae_digits"), "--batch-size", "0")
+@pytest.mark.parametrize("script", ["parallel_vae_digits", "parallel_vae_scenes"])
+def test_batches_of_nothing_are_refused(script: str) -> None:
     with pytest.raises(ValueError, match="--batch-size must be a positive whole number, got 0"):
-        load_example("shared_stages").make_settings(options)
+        parse(load_example(script), "--batch-size", "0")
 
 
 @pytest.mark.parametrize("preset", ["default", "best", "paper"])

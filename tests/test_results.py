@@ -305,7 +305,7 @@ def test_a_row_of_parallel_vaes_is_stored_with_its_figure_and_minutes(
             Image.new("RGB", (4, 4), color).save(run / "figures" / f"{name}.png")
 
     monkeypatch.setattr(shared, "subprocess", SimpleNamespace(run=train))
-    for row in ("5-mnist-seed0", "5-mnist-seed1", "ladder-thesis-seed0"):
+    for row in ("5-mnist-seed0", "5-mnist-seed1", "ladder-thesis-seed0", *parallel.SHOWN_BESIDE):
         parallel.finish(row)
         stored = json.loads(parallel.path_of(row).read_text(encoding="utf8"))
         assert stored["training_minutes"] == 1.5
@@ -315,7 +315,9 @@ def test_a_row_of_parallel_vaes_is_stored_with_its_figure_and_minutes(
     assert sorted(path.name for path in tmp_path.glob("*.png")) == [
         "parallel_vae-5-mnist.png",
         "parallel_vae-ladder-thesis.png",
+        *(f"parallel_vae-{row}.png" for row in parallel.SHOWN_BESIDE),
     ]
+    assert set(parallel.SHOWN_BESIDE) <= set(parallel.ROWS)
     with Image.open(tmp_path / "parallel_vae-5-mnist.png") as figure:
         assert figure.convert("RGB").getpixel((0, 0)) == (0, 0, 255)
     assert parallel.figure_list(["5-mnist", "2-mnist"]).endswith("\n\nNot drawn yet: 2-mnist.")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, cast
 
@@ -11,7 +12,7 @@ from torch import nn
 
 from pyrodis.infer.slow_learning import SlowLearning
 
-__all__ = ["FitSettings", "kl_factor", "learning_rate_at"]
+__all__ = ["FitSettings", "kl_factor", "learning_rate_at", "warn_of_kl_weights"]
 
 _CHOICES = {
     "optimizer": ("adam", "rmsprop", "sgd"),
@@ -52,7 +53,8 @@ class FitSettings:
         gradient_clip: Largest norm of the whole gradient; None for no clipping.
         kl_weights: Latent site name to the weight of its KL (beta); a site that is not named has weight one.
         kl_warmup_epochs: Epochs over which all KL weights rise but those that cool down; 0 for none. Or latent site
-            name to the epochs of that site; a site that is not named has none. At most ``num_epochs``, as below.
+            name to the epochs of that site; a site that is not named has none. `fit` warns of a training that ends
+            before a weight has come to its value, here and below. Each stage of `fit_stages` begins anew.
         kl_cooldown_epochs: Latent site name to the epochs, or the part of one, over which its KL weight falls. Such a
             site says nothing at first, so what it shares with the others is theirs when it begins to speak. Where all
             sites cool down, what their factors have in common divides the objective that is differentiated instead.
@@ -172,7 +174,12 @@ class FitSettings:
         for site, length in self.kl_cooldown_epochs.items():
             _check_number(f"kl_cooldown_epochs[{site!r}]", length, zero=True)
         object.__setattr__(self, "kl_cooldown_epochs", dict(self.kl_cooldown_epochs))
-        _check_ways(self)
+        rising = self.kl_warmup_epochs if isinstance(self.kl_warmup_epochs, Mapping) else {}
+        both = [site for site, epochs in rising.items() if epochs and self.kl_cooldown_epochs.get(site)]
+        if both:
+            raise ValueError(
+                f"a KL weight rises or falls, got kl_warmup_epochs and kl_cooldown_epochs of {both}; keep one"
+            )
         object.__setattr__(self, "kl_weights", {str(site): float(w) for site, w in self.kl_weights.items()})
 
     def recorded(self) -> dict[str, Any]:
@@ -188,21 +195,6 @@ class FitSettings:
         values = asdict(replace(self, preview=None))
         del values["preview"]
         return values
-
-
-def _check_ways(settings: FitSettings) -> None:
-    """Refuse a KL weight that rises and falls, or that training would not bring to its value."""
-    rising = settings.kl_warmup_epochs if isinstance(settings.kl_warmup_epochs, Mapping) else {}
-    both = [site for site, epochs in rising.items() if epochs and settings.kl_cooldown_epochs.get(site)]
-    if both:
-        raise ValueError(f"a KL weight rises or falls, got kl_warmup_epochs and kl_cooldown_epochs of {both}; keep one")
-    for name in ("kl_warmup_epochs", "kl_cooldown_epochs"):
-        value = getattr(settings, name)
-        if max(value.values() if isinstance(value, Mapping) else [value], default=0) > settings.num_epochs:
-            raise ValueError(
-                f"{name} must be at most num_epochs, {settings.num_epochs}, got {value}; a weight would still be "
-                "on its way when training ends"
-            )
 
 
 def _check_inputs(inputs: object) -> tuple[str, ...]:
@@ -294,3 +286,25 @@ def kl_factor(settings: FitSettings, step: int, steps_per_epoch: int, site: str)
     epochs = settings.kl_warmup_epochs
     rising = (epochs.get(site, 0) if isinstance(epochs, Mapping) else epochs) * steps_per_epoch
     return min(1.0, (step + 1) / rising) if rising else 1.0
+
+
+def warn_of_kl_weights(settings: FitSettings, num_steps: int, steps_per_epoch: int, sites: Sequence[str]) -> None:
+    """Warn of KL weights that would still be rising or falling when training ends.
+
+    Args:
+        settings: The settings of the training.
+        num_steps: Steps of the whole training.
+        steps_per_epoch: Steps of one epoch.
+        sites: Names of the latent sites.
+
+    Example:
+        >>> warn_of_kl_weights(FitSettings(num_epochs=9, kl_warmup_epochs=3), 90, 10, ["z"])
+    """
+    if away := [site for site in sites if kl_factor(settings, num_steps, steps_per_epoch, site) != 1]:
+        last = {site: kl_factor(settings, num_steps - 1, steps_per_epoch, site) for site in away}
+        listed = ", ".join(f"that of {site!r} at {factor:.3g} times it" for site, factor in last.items())
+        warnings.warn(
+            f"training ends after {num_steps} steps, before all KL weights have come to their values, {listed}; train "
+            "longer, or shorten kl_warmup_epochs or kl_cooldown_epochs",
+            stacklevel=2,
+        )

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 from torch.utils.data import Dataset
@@ -106,7 +106,6 @@ def fit_stages(
     _check_stages(model, guide, stages)
     for name, program in (("model", model), ("guide", guide)):
         check_takes(name, program, settings.inputs)
-    of_stages = [_stage_settings(settings, stage, number) for number, stage in enumerate(stages)]
     found = _load(stages, data, settings.inputs)
     if settings.patience is not None and found[stages[0].items][1] is None:
         raise ValueError(f"patience needs validation data, got patience={settings.patience} and no validation data")
@@ -124,7 +123,7 @@ def fit_stages(
                 guide,
                 train,
                 validation=validation,
-                settings=of_stages[number],
+                settings=_stage_settings(settings, stage, number),
                 output=None if directory is None else directory.path / "stages" / _label(stage, number),
                 resume=resume,
                 description={"stage": dataclasses.asdict(stage)},
@@ -206,9 +205,14 @@ def _load(stages: Sequence[Stage], data: StageData, inputs: Sequence[str]) -> di
         )
     if len({validation is None for _, validation in found.values()}) > 1:
         raise ValueError("data must give validation data for all stages or for none, got some without")
-    shapes = {items: tuple(train[0]["x"].shape[1:]) for items, (train, _) in found.items()}
+    shapes = {
+        f"{name} {items}": tuple(cast(Any, dataset)[0]["x"].shape[1:])
+        for items, pair in found.items()
+        for name, dataset in zip(("items", "validation of items"), pair, strict=True)
+        if dataset is not None
+    }
     if len(set(shapes.values())) > 1:
-        listed = ", ".join(f"{shape} of items {items}" for items, shape in shapes.items())
+        listed = ", ".join(f"{shape} of {name}" for name, shape in shapes.items())
         raise ValueError(f"images of all stages must be of one shape (C, H, W), got {listed}; resize them")
     return found
 

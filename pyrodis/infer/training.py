@@ -34,7 +34,7 @@ from pyrodis.infer.processes import (
 from pyrodis.infer.recovery import ignore_signals, read_last_good, retell
 from pyrodis.infer.run_directory import RunDirectory, make_config
 from pyrodis.infer.sampler import StepBatchSampler
-from pyrodis.infer.settings import FitSettings
+from pyrodis.infer.settings import FitSettings, warn_of_kl_weights
 from pyrodis.ops import channels_last
 
 __all__ = ["fit"]
@@ -247,6 +247,7 @@ def _train(
         channels_last(module)
     sites = find_latent_sites(guide, *_first_item(data[0], guide, settings))
     _check_sites(settings, sites)
+    warn_of_kl_weights(settings, plan[1], plan[0], sites)
     sampler = _make_sampler(data[0], settings, state.step, plan[1])
     engine = Engine(model, guide, settings, sites, plan, state, optimizer_state, sampler)
     recorder = Recorder(directory, None if data[1] is None else _loader(data[1], settings, cuda))

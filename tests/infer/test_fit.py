@@ -156,7 +156,8 @@ def test_validation_is_in_eval_mode_at_full_weights_and_training_is_not() -> Non
     modes: list[tuple[int, bool, bool]] = []
     model.register_forward_hook(lambda m, a, out: modes.append((len(a[0]), m.training, guide.training)))
     settings = FitSettings(**QUICK, kl_weights={"f": 2.0, "z": 3.0}, kl_warmup_epochs=4)
-    history = fit(model, guide, make_frames(), validation=make_frames(5, 2), settings=settings)
+    with pytest.warns(UserWarning, match="that of 'f' at 0.5 times it, that of 'z' at 0.5 times it; train longer"):
+        history = fit(model, guide, make_frames(), validation=make_frames(5, 2), settings=settings)
     assert {mode for mode in modes if mode[0] == 5} == {(5, False, False)}
     assert {mode[1:] for mode in modes if mode[0] != 5} == {(True, True)}
     row = history.rows[0]

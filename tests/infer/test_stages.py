@@ -6,7 +6,6 @@ import json
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -338,9 +337,9 @@ def growing(items: tuple[Any, ...]) -> Any:
             "must be of one shape (C, H, W), got (1, 4, 4) of items (0,), (1, 4, 5) of items (0, 1); resize them",
         ),
         (
-            {"settings": replace(SETTINGS, num_epochs=9, kl_warmup_epochs=9)},
+            {"data": lambda items: (make_images(), growing(items)[0] if len(items) > 1 else make_images(3))},
             ValueError,
-            "kl_warmup_epochs must be at most num_epochs",
+            "(1, 4, 5) of validation of items (0, 1); resize them",
         ),
         ({"data": lambda items: make_images()}, TypeError, "data must return a pair of training and validation data"),
         ({"data": lambda items: (make_images(0), None)}, ValueError, "training data of stage 'train-0' is empty"),
