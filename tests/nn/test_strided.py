@@ -97,7 +97,7 @@ CASES: dict[str, tuple[Any, type[Exception], str]] = {
     "width": (lambda: StridedDecoder(2, widths=(4, 0)), ValueError, r"widths\[1\] must be a positive"),
     "slope": (lambda: StridedEncoder(negative_slope=1.5), ValueError, r"negative_slope must be in \[0, 1\), got 1.5"),
     "no slope": (lambda: StridedDecoder(2, negative_slope="relu"), TypeError, "negative_slope must be a number"),
-    "kernel": (lambda: StridedDecoder(2, kernel_size=5), ValueError, "kernel_size must be 3, or 4 for frames without"),
+    "kernel": (lambda: StridedDecoder(2, kernel_size=5), ValueError, "kernel_size must be 3, or 4, which reaches"),
     "bias": (lambda: StridedDecoder(2, output_bias=float("nan")), ValueError, "output_bias must be a finite number"),
     "code": (lambda: StridedDecoder(2)(torch.zeros(1, 3)), ValueError, r"\(\.\.\., 2\), got \(1, 3\)"),
     "image": (lambda: StridedEncoder()(torch.zeros(1, 1, 28, 28)), ValueError, "got .1, 1, 28, 28.; resize"),
