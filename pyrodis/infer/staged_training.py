@@ -72,9 +72,9 @@ def fit_stages(
         The history of all stages, nats per datum; ``best_epoch`` is that of the last stage alone.
 
     Raises:
-        ValueError: The schedule is empty, names a component that does not exist or items that the data lack, an
-            argument is outside its range, or ``output`` holds a run of another schedule or other settings; all of
-            this before any training.
+        ValueError: The schedule is empty, names a component that does not exist or items that the data lack or
+            refuse, images of the stages differ in shape, an argument is outside its range, or ``output`` holds a run of
+            another schedule or other settings; all of this before any training.
         TypeError: An argument is of another type.
         FileExistsError: ``output`` holds a run, and neither ``resume`` nor ``overwrite`` was given.
         FloatingPointError: A loss term or a gradient was not finite; names it.
